@@ -1,0 +1,1 @@
+"""A fitted model in use: model folder, sentences in, predictions out, files and corpora. Never imports torch."""

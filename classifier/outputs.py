@@ -1,0 +1,149 @@
+"""Writing predictions beside the user's own columns: JSON lines, CSV and Parquet."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from annotations.codebook import Codebook
+from annotations.errors import InputError
+from classifier.files import STDIN
+from classifier.predictions import Prediction, columns, flat
+
+ENDINGS = (".jsonl", ".csv", ".parquet")
+ROWS_AT_ONCE = 5_000
+
+
+def check(out: Path) -> None:
+    """Raise InputError when `out` has no ending that can be written or no folder to stand in."""
+    if out.suffix.lower() not in ENDINGS:
+        raise InputError(f"{out}: unknown kind of output.", f"Its name must end in {', '.join(ENDINGS)}.")
+    if not out.parent.is_dir():
+        raise InputError(f"{out.parent}: no such folder.", "Make it first, or write elsewhere.")
+
+
+def line(row: dict[str, Any], prediction: Prediction) -> str:
+    """One line of JSON output: the user's row with the key `prediction`."""
+    return encoded(row | {"prediction": prediction.to_dict()})
+
+
+def encoded(value: Any) -> str:
+    """JSON of `value`; what JSON has no form for (dates, decimals of Parquet) as text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write lines beside `path`, wait until they are on disk, and rename into place."""
+    beside = path.with_name(f"{path.name}.part")
+    with beside.open("w", encoding="utf-8") as stream:
+        for text in lines:
+            stream.write(text + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(path)
+
+
+def assemble(parts: Path, out: Path, codebook: Codebook, targets: int, names: list[str]) -> Path | None:
+    """Join the shards in `parts` into `out`, and their rejects into a file beside it; returns that file, None where nothing was rejected.
+
+    `targets` is the most targets that a row can have; `names` are the input files, whose Parquet types are kept in Parquet output.
+    """
+    shards = sorted(parts.glob("*.jsonl"))
+    beside = parts / "whole"
+    writer = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}[out.suffix.lower()]
+    writer(beside, shards, codebook, targets, names)
+    with beside.open("rb") as stream:
+        os.fsync(stream.fileno())
+    rejects = out.with_name(f"{out.stem}.rejects.jsonl")
+    rejects.unlink(missing_ok=True)
+    found = [text for shard in sorted(parts.glob("*.rejects")) for text in shard.read_text(encoding="utf-8").splitlines()]
+    if found:
+        write_lines(rejects, found)
+    beside.replace(out)
+    return rejects if found else None
+
+
+def _jsonl(out: Path, shards: list[Path], *_: Any) -> None:
+    with out.open("wb") as stream:
+        for shard in shards:
+            stream.write(shard.read_bytes())
+
+
+def _rows(shards: list[Path]) -> Iterator[dict[str, Any]]:
+    """Flat rows: the user's columns, then those of the prediction."""
+    for shard in shards:
+        with shard.open(encoding="utf-8") as stream:
+            for text in stream:
+                row = json.loads(text)
+                yield row | flat(row.pop("prediction"))
+
+
+def _header(shards: list[Path], codebook: Codebook, targets: int) -> list[str]:
+    own: dict[str, None] = {}
+    for row in _rows(shards):
+        own |= dict.fromkeys(name for name in row if not name.startswith("prediction."))
+    return [*own, *columns(codebook, targets)]
+
+
+def _csv(out: Path, shards: list[Path], codebook: Codebook, targets: int, _: list[str]) -> None:
+    header = _header(shards, codebook, targets)
+    with out.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, header)
+        writer.writeheader()
+        for row in _rows(shards):
+            writer.writerow({name: encoded(value) if isinstance(value, dict | list) else value for name, value in row.items()})
+
+
+def _parquet(out: Path, shards: list[Path], codebook: Codebook, targets: int, names: list[str]) -> None:
+    schema = _schema(shards, _header(shards, codebook, targets), names)
+    with pyarrow.parquet.ParquetWriter(out, schema, compression="zstd") as writer:
+        rows: list[dict[str, Any]] = []
+        for row in _rows(shards):
+            rows.append(row)
+            if len(rows) == ROWS_AT_ONCE:
+                writer.write_table(_table(rows, schema))
+                rows = []
+        if rows:
+            writer.write_table(_table(rows, schema))
+
+
+def _schema(shards: list[Path], header: list[str], names: list[str]) -> pyarrow.Schema:
+    """Types of the columns: as in a Parquet input; the prediction's own; else what the JSON values are, text where they differ."""
+    known: dict[str, pyarrow.DataType] = {}
+    for name in names:
+        if name != STDIN and name.endswith(".parquet"):
+            known |= {field.name: field.type for field in pyarrow.parquet.read_schema(name)}
+    kinds: dict[str, set[type]] = {name: set() for name in header}
+    for row in _rows(shards):
+        for name, value in row.items():
+            if value is not None:
+                kinds[name].add(type(value))
+    return pyarrow.schema([(name, known.get(name) or _type(name, kinds[name])) for name in header])
+
+
+def _type(name: str, kinds: set[type]) -> pyarrow.DataType:
+    if (name.startswith("prediction.") and ".scores." in name) or ("_scores." in name and name.startswith("prediction.")):
+        return pyarrow.float64()
+    if kinds == {bool} or (name.startswith("prediction.") and name.endswith(".uncertain")):
+        return pyarrow.bool_()
+    if kinds == {int}:
+        return pyarrow.int64()
+    return pyarrow.float64() if kinds and kinds <= {int, float} else pyarrow.string()
+
+
+def _table(rows: list[dict[str, Any]], schema: pyarrow.Schema) -> pyarrow.Table:
+    arrays = []
+    for field in schema:
+        values = [row.get(field.name) for row in rows]
+        if pyarrow.types.is_string(field.type):
+            values = [value if value is None or isinstance(value, str) else encoded(value) for value in values]
+        try:
+            arrays.append(pyarrow.array(values, field.type))
+        except (pyarrow.ArrowException, TypeError, ValueError):
+            arrays.append(pyarrow.array([None if value is None else str(value) for value in values]).cast(field.type))
+    return pyarrow.Table.from_arrays(arrays, schema=schema)

@@ -1,0 +1,1 @@
+"""The service: page and REST API in one process."""

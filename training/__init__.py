@@ -1,0 +1,1 @@
+"""Annotated rows in, a new model folder out: fit, calibrate, evaluate, card, promote."""

@@ -1,0 +1,111 @@
+"""`framewire train | evaluate | models`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from annotations import rows as annotated
+from annotations import splits
+from annotations.codebook import OURS as OUR_CODEBOOK
+from annotations.codebook import Codebook
+from classifier.folder import ModelFolder
+from classifier.models import HOME, Models
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Retrain on new labels, judge a model, choose which one serves.")
+shelf = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back models.")
+app.add_typer(shelf, name="models")
+
+
+def models() -> Models:
+    """The shelf: FRAMEWIRE_MODELS, or `models/` in the project."""
+    return Models(Path(os.environ.get("FRAMEWIRE_MODELS") or HOME))
+
+
+@app.command()
+def train(
+    annotations: Annotated[Path, typer.Option(help="Rows: a .jsonl file or a folder of them.")] = annotated.OURS,
+    codebook: Annotated[Path, typer.Option(help="Codebook, a .toml file.")] = OUR_CODEBOOK,
+    encoder: Annotated[str, typer.Option(help="Packaged name, folder or Hub id.")] = "all-MiniLM-L6-v2",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Model folder to write.")] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Promote it if it is not worse than the promoted model.")] = False,
+    epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 4.0,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 8e-5,
+    adapter_rank: Annotated[int, typer.Option(help="Rank of low-rank adapters; 0 trains all weights.")] = 0,
+    encoders: Annotated[str, typer.Option(help="'per_question' or 'shared'.")] = "per_question",
+) -> None:
+    """Train a model on annotated rows and report on the test documents."""
+    # Imported here: torch takes seconds, and 'framewire models' must not need it.
+    from training.card import table
+    from training.settings import TrainingSettings
+    from training.train import train as run
+
+    settings = TrainingSettings(encoder=encoder, seed=seed, epochs=epochs, learning_rate=learning_rate, adapter_rank=adapter_rank, encoders=encoders)
+    made = run(annotations, Codebook.load(codebook), settings, models(), out, promote, typer.echo)
+    typer.echo(table(made.report))
+    for item in made.differences:
+        verdict = "worse" if item.worse else "not worse"
+        typer.echo(
+            f"Against the promoted model, {item.question}: {item.candidate:.3f} to {item.promoted:.3f}, "
+            f"difference {item.low:+.3f} to {item.high:+.3f}: {verdict}."
+        )
+    if made.promoted:
+        typer.echo(f"Promoted {made.folder.name}.")
+    elif promote:
+        typer.echo("Not promoted: worse than the promoted model. 'framewire models promote' overrides this.")
+    typer.echo(f"Model folder: {made.folder.path}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Model folder.")],
+    annotations: Annotated[Path, typer.Option(help="Rows to judge on; those of split 'test' where rows name splits.")],
+) -> None:
+    """Judge a model folder on annotated rows."""
+    from training.card import table
+    from training.evaluate import evaluate as judged
+
+    folder = ModelFolder.load(model)
+    rows = annotated.read(annotations, folder.codebook)
+    test = [row for row in splits.assign(rows) if row.split == "test"] if any(row.split == "test" for row in rows) else rows
+    typer.echo(f"{len(test):,} rows of {len({row.document for row in test}):,} documents.\n")
+    typer.echo(table({"questions": judged(folder, test)}))
+
+
+@shelf.command("list")
+def list_models() -> None:
+    """The models on the shelf, the promoted one marked."""
+    names, current = models().names(), models().current_name()
+    if not names:
+        typer.echo("No models yet; 'framewire train' makes one.")
+    for name in names:
+        typer.echo(f"{'*' if name == current else ' '} {name}")
+
+
+@shelf.command()
+def show(
+    name: Annotated[str | None, typer.Argument(help="A name of 'models list'; default: the promoted one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print path and name as JSON.")] = False,
+) -> None:
+    """Where a model is, and its card."""
+    path = models().path(name) if name else models().current()
+    if as_json:
+        typer.echo(json.dumps({"path": str(path.resolve()), "name": ModelFolder.load(path).name}))
+        return
+    typer.echo(f"{path}\n\n{(path / 'README.md').read_text(encoding='utf-8') if (path / 'README.md').is_file() else ''}")
+
+
+@shelf.command()
+def promote(name: Annotated[str, typer.Argument(help="A name of 'models list', or a folder.")]) -> None:
+    """Make a model the one that serves, whatever the comparison says."""
+    models().promote(models().path(name), "by hand")
+    typer.echo(f"Promoted {name}.")
+
+
+@shelf.command()
+def rollback() -> None:
+    """Go back to the model that was promoted before."""
+    typer.echo(f"Back to {models().rollback().name}.")

@@ -1,0 +1,194 @@
+"""Fitting one checkpoint: transformers' Trainer over the examples of its questions, with the loss masked where nothing was asked."""
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from torch.nn import functional
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from annotations.codebook import Codebook
+from annotations.errors import TrainingError
+from classifier.folder import Member
+from training.encoders import locate
+from training.examples import Example
+from training.settings import TrainingSettings
+
+WARM_UP = 0.1  # share of the steps during which the learning rate rises
+WEIGHT_DECAY = 0.01
+CHECKPOINTS = 8  # a killed run loses at most this share of its steps (one in eight)
+
+
+def fit(
+    examples: Sequence[Example],
+    codebook: Codebook,
+    member: Member,
+    settings: TrainingSettings,
+    scratch: Path,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Fine-tune the encoder on `examples`; `scratch` holds checkpoints, from which a killed run of the same inputs goes on.
+
+    The same examples, settings, versions and threads give the same weights. Raises TrainingError when the encoder cannot be loaded.
+    """
+    set_seed(settings.seed)
+    model, tokenizer = load(codebook, member, settings)
+    if settings.adapter_rank:
+        model = _with_adapters(model, settings)
+    arguments = _arguments(len(examples), settings, scratch)
+    trainer = _MaskedTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_dataset(examples, tokenizer, settings.max_tokens),
+        data_collator=_Collator(tokenizer),
+        callbacks=list(callbacks),
+    )
+    trainer.groups = [(len(codebook.question(name).labels), codebook.question(name).choose) for name in member.questions]
+    trainer.head_learning_rate = settings.head_learning_rate
+    trainer.train(resume_from_checkpoint=any(scratch.glob("checkpoint-*")) or None)
+    if settings.adapter_rank:
+        model.save_pretrained(scratch / "adapter")
+        model = model.merge_and_unload()
+    return model.eval(), tokenizer
+
+
+def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The pretrained encoder with a fresh head for the member's outputs. Raises TrainingError."""
+    place = locate(settings.encoder)
+    names = [f"{name}.{label}" for name in member.questions for label in codebook.question(name).label_names]
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
+    transformers_log = logging.getLogger("transformers.modeling_utils")
+    level, transformers_log.level = transformers_log.level, logging.ERROR  # the missing head is meant; no need to warn of it
+    try:
+        config = AutoConfig.from_pretrained(place, num_labels=len(names), trust_remote_code=False, **labels)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            place, config=config, trust_remote_code=False, use_safetensors=True, ignore_mismatched_sizes=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise TrainingError(f"The encoder '{settings.encoder}' cannot be loaded: {reason}", "Give a folder or Hub id with safetensors.") from None
+    finally:
+        transformers_log.level = level
+    return model, tokenizer
+
+
+def bf16_is_fast() -> bool:
+    """Whether this processor multiplies bfloat16 itself; emulated, it is hundreds of times slower than float32."""
+    return bool(torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _arguments(size: int, settings: TrainingSettings, scratch: Path) -> TrainingArguments:
+    steps = math.ceil(size / settings.batch_size * settings.epochs)
+    return TrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=WARM_UP,
+        weight_decay=WEIGHT_DECAY,
+        train_sampling_strategy="group_by_length",
+        bf16=bf16_is_fast(),
+        seed=settings.seed,
+        save_strategy="steps",
+        save_steps=max(1, math.ceil(steps / CHECKPOINTS)),
+        save_total_limit=1,
+        logging_strategy="no",
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+
+
+def _dataset(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> datasets.Dataset:
+    encoded: dict[str, list[Any]] = {"input_ids": [], "labels": [], "weight": [], "length": []}
+    for example in examples:
+        pair = (example.input.first, example.input.second) if example.input.second else (example.input.first,)
+        tokens = tokenizer(*pair, truncation=True, max_length=max_tokens)
+        for name in tokens:
+            encoded.setdefault(name, [])
+            if name != "input_ids":
+                encoded[name].append(tokens[name])
+        encoded["input_ids"].append(tokens["input_ids"])
+        encoded["labels"].append(list(example.goal))
+        encoded["weight"].append(example.weight)
+        encoded["length"].append(len(tokens["input_ids"]))
+    return datasets.Dataset.from_dict(encoded)
+
+
+class _Collator:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        tokens = [{name: row[name] for name in row if name not in ("labels", "weight", "length")} for row in rows]
+        batch = dict(self.tokenizer.pad(tokens, return_tensors="pt"))
+        batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        batch["weight"] = torch.tensor([row["weight"] for row in rows])
+        return batch
+
+
+class _MaskedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
+    """Trainer whose loss is, for each question, binary or softmax cross-entropy over the rows that were asked it."""
+
+    groups: list[tuple[int, str]]
+    head_learning_rate: float
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
+        goal, weight = inputs.pop("labels"), inputs.pop("weight")
+        outputs = model(**inputs)
+        loss = masked_loss(outputs.logits.float(), goal, weight, self.groups)
+        return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW with its own learning rate for the head, which starts from nothing."""
+        optimizer: torch.optim.Optimizer | None = getattr(self, "optimizer", None)
+        if optimizer is None:
+            head = [item for name, item in self.model.named_parameters() if "classifier" in name and item.requires_grad]
+            body = [item for name, item in self.model.named_parameters() if "classifier" not in name and item.requires_grad]
+            groups = [{"params": body, "lr": self.args.learning_rate}, {"params": head, "lr": self.head_learning_rate}]
+            optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay)
+            self.optimizer = optimizer
+        return optimizer
+
+
+def masked_loss(logits: torch.Tensor, goal: torch.Tensor, weight: torch.Tensor, groups: Sequence[tuple[int, str]]) -> torch.Tensor:
+    """Sum over questions of the weighted mean loss of the rows that were asked; NaN in `goal` (n, outputs) means not asked."""
+    total = logits.sum() * 0.0
+    begin = 0
+    for size, choose in groups:
+        part, wanted = logits[:, begin : begin + size], goal[:, begin : begin + size]
+        begin += size
+        asked = ~torch.isnan(wanted).any(dim=1)
+        if not asked.any():
+            continue
+        if choose == "any":
+            losses = functional.binary_cross_entropy_with_logits(part[asked], wanted[asked], reduction="none").mean(dim=1)
+        else:
+            losses = functional.cross_entropy(part[asked], wanted[asked], reduction="none")
+        total = total + (losses * weight[asked]).sum() / weight[asked].sum()
+    return total
+
+
+def _with_adapters(model: PreTrainedModel, settings: TrainingSettings) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        task_type="SEQ_CLS", r=settings.adapter_rank, lora_alpha=2 * settings.adapter_rank, lora_dropout=0.05, target_modules="all-linear"
+    )
+    return get_peft_model(model, config)

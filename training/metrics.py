@@ -1,0 +1,78 @@
+"""How good answers are: figures for one question, with bootstrap intervals clustered by document."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, f1_score, precision_recall_fscore_support
+
+from annotations.codebook import Question
+
+FEWEST_POSITIVES = 20  # below this a label's figures are not reported
+RESAMPLES = 1_000
+BINS = 10
+
+Matrix = NDArray[np.float64]
+
+
+def figures(question: Question, goal: Matrix, chosen: NDArray[np.bool_], scores: Matrix | None = None) -> dict[str, Any]:
+    """Precision, recall, F1, support (and average precision where scores are given) of each label; macro and micro F1.
+
+    `goal` and `chosen` have shape (n, labels). F1 is that of the label's presence alone: a label that is never predicted has 0.
+    Labels with fewer than FEWEST_POSITIVES positives carry `"few": true`; macro-F1 is over all labels that occur.
+    """
+    truth = goal > 0.5
+    labels: dict[str, Any] = {}
+    for column, name in enumerate(question.label_names):
+        precision, recall, f1, _ = precision_recall_fscore_support(truth[:, column], chosen[:, column], average="binary", zero_division=0)
+        labels[name] = {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(truth[:, column].sum())}
+        labels[name]["few"] = labels[name]["support"] < FEWEST_POSITIVES
+        if scores is not None and truth[:, column].any():
+            labels[name]["average_precision"] = float(average_precision_score(truth[:, column], scores[:, column]))
+    result = {"rows": len(truth), "labels": labels, "macro_f1": macro_f1(truth, chosen)}
+    result["micro_f1"] = float(f1_score(truth, chosen, average="micro", zero_division=0))
+    if scores is not None:
+        precisions = [item["average_precision"] for item in labels.values() if "average_precision" in item]
+        result["mean_average_precision"] = float(np.mean(precisions)) if precisions else None
+        result["calibration_error"] = calibration_error(question, truth, scores)
+    if question.choose == "one" and {"against", "favor"} <= set(labels):
+        result["f_avg"] = (labels["against"]["f1"] + labels["favor"]["f1"]) / 2
+    return result
+
+
+def macro_f1(truth: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> float:
+    """Mean of the labels' F1 over labels that occur in `truth` or are chosen."""
+    used = (truth | chosen).any(axis=0)
+    return float(f1_score(truth[:, used], chosen[:, used], average="macro", zero_division=0)) if used.any() else 0.0
+
+
+def calibration_error(question: Question, truth: NDArray[np.bool_], scores: Matrix) -> float:
+    """Expected calibration error with BINS equal-width bins (Naeini et al. 2015).
+
+    Over all label decisions where any may be chosen; over the most probable label where one is.
+    """
+    if question.choose == "any":
+        confidence, right = scores.ravel(), truth.ravel()
+    else:
+        top = scores.argmax(axis=1)
+        confidence, right = scores.max(axis=1), truth[np.arange(len(truth)), top]
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [abs(right[bins == number].mean() - confidence[bins == number].mean()) * (bins == number).sum() for number in np.unique(bins)]
+    return float(np.sum(gaps) / max(1, len(confidence)))
+
+
+def interval(documents: Sequence[str], statistic: Callable[[NDArray[np.intp]], float], seed: int = 0) -> tuple[float, float]:
+    """95% percentile bootstrap interval of `statistic(row indices)`, drawing whole documents (cluster bootstrap, Field & Welsh 2007)."""
+    values = np.array(resampled(documents, statistic, seed))
+    return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
+
+
+def resampled(documents: Sequence[str], statistic: Callable[[NDArray[np.intp]], float], seed: int = 0) -> list[float]:
+    """`statistic` over RESAMPLES draws of documents with replacement; the same seed draws the same documents."""
+    groups: dict[str, list[int]] = {}
+    for index, document in enumerate(documents):
+        groups.setdefault(document, []).append(index)
+    clusters = [np.array(indices) for indices in groups.values()]
+    random = np.random.default_rng(seed)
+    return [statistic(np.concatenate([clusters[number] for number in random.integers(len(clusters), size=len(clusters))])) for _ in range(RESAMPLES)]
