@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,19 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     beside.replace(path)
+
+
+def save(predictions: Sequence[Prediction], out: Path) -> Path:
+    """Write predictions that are in memory, without columns of anybody's, to `out` (.jsonl or .csv)."""
+    if out.suffix == ".jsonl":
+        write_lines(out, (line({}, prediction) for prediction in predictions))
+        return out
+    targets = max((sum(bool(answer.target) for answer in prediction.answers) for prediction in predictions), default=0)
+    with out.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns(predictions[0].codebook, targets) if predictions else [])
+        writer.writeheader()
+        writer.writerows(flat(prediction.to_dict()) for prediction in predictions)
+    return out
 
 
 def assemble(parts: Path, out: Path, codebook: Codebook, targets: int, names: list[str]) -> Path | None:

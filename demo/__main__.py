@@ -1,10 +1,30 @@
 """`framewire serve`."""
 
+import os
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+from classifier.models import HOME, Models
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Serve the page and the REST API.")
 
 
 @app.command()
-def serve() -> None:
-    """Serve the page and the API."""
+def serve(
+    model: Annotated[Path | None, typer.Option(help="Model folder; default: the promoted model, taken up anew when it changes.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
+    database: Annotated[str | None, typer.Option(help="Corrections database, a SQLAlchemy URL.")] = None,
+) -> None:
+    """Serve the page and the REST API in one process."""
+    # Imported here: gradio takes seconds, and '--help' need not wait.
+    import uvicorn
+
+    from demo.app import build
+
+    home = Path(os.environ.get("FRAMEWIRE_MODELS") or HOME)
+    service = build(Models(home), database or f"sqlite:///{home.resolve()}/corrections.sqlite", model)
+    typer.echo(f"Framewire: page at http://{host}:{port}/, API at http://{host}:{port}/docs. Stop with Ctrl+C.")
+    uvicorn.run(service, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10, server_header=False)

@@ -1,0 +1,182 @@
+"""The REST API under /v1, as the README documents it; errors become status codes here and nowhere else."""
+
+import logging
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from annotations.errors import FramewireError, InputError, StoreError
+from annotations.rows import Annotation
+from annotations.store import Store
+from classifier.classifier import LONGEST_TARGET, MOST_TARGETS
+from classifier.sentences import LONGEST_SENTENCE, Sentence
+from demo.serving import LONGEST_TEXT, MOST_TEXTS, Busy, Serving
+
+RETRY_SECONDS = 2
+log = logging.getLogger("framewire")
+
+Target = Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+_EXAMPLE = {"texts": ["The envoy said his government was ready to sign a written guarantee."], "targets": ["the guarantee treaty"]}
+
+
+class Document(BaseModel):
+    """An article: its text, which is cut into sentences, or its sentences in order."""
+
+    model_config = ConfigDict(extra="forbid")
+    id: Annotated[str, Field(max_length=500)] = ""
+    text: Text | None = None
+    sentences: Annotated[list[Annotated[str, Field(max_length=LONGEST_SENTENCE)]], Field(max_length=5_000)] | None = None
+
+
+class ScoreRequest(BaseModel):
+    """Texts or documents, and what the stance is toward."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    texts: Annotated[list[Text], Field(max_length=MOST_TEXTS)] | None = None
+    documents: Annotated[list[Document], Field(max_length=MOST_TEXTS)] | None = None
+    targets: Annotated[list[Target], Field(max_length=MOST_TARGETS)] = []
+
+
+class ScoreResponse(BaseModel):
+    """One prediction for each sentence, in order, in the shape of `framewire score`."""
+
+    model: str
+    codebook: str
+    predictions: list[dict[str, Any]]
+
+
+class CorrectionRequest(BaseModel):
+    """What a coder says of one sentence: answers by question, as in an annotated row."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"text": "The talks ended at noon.", "answers": {"frames": [], "stance": {"the talks": "neutral"}}, "annotator": "anna"}]
+        },
+    )
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_SENTENCE)]
+    answers: dict[str, Any]
+    annotator: Annotated[str, Field(min_length=1, max_length=100)]
+    document: Annotated[str, Field(max_length=500)] = ""
+    note: Annotated[str, Field(max_length=2_000)] = ""
+    unsure: bool = False
+    key: Annotated[str, Field(max_length=64)] | None = None
+
+
+class CorrectionResponse(BaseModel):
+    """The number under which a correction is kept; it is on disk."""
+
+    correction: int
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do."""
+
+    error: str
+
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 422, 429, 503)}
+
+
+def routes(serving: Serving, store: Store) -> APIRouter:
+    """The API's routes over a serving model and a corrections database."""
+    router = APIRouter(responses=_PROBLEMS)
+
+    @router.post("/v1/score", response_model=ScoreResponse, summary="Frames and stance of every sentence")
+    def score(request: ScoreRequest) -> dict[str, Any]:
+        classifier = serving.classifier()
+        if (request.texts is None) == (request.documents is None):
+            raise InputError("Send either 'texts' or 'documents'.", 'For example {"texts": ["..."], "targets": ["..."]}.')
+        if request.texts is not None:
+            predictions = serving.predict([(str(number), text) for number, text in enumerate(request.texts)], request.targets)
+        else:
+            predictions = [item for document in _documents(request) for item in _score(serving, document, request.targets)]
+        name = predictions[0].model if predictions else classifier.folder.name
+        return {"model": name, "codebook": classifier.codebook.fingerprint, "predictions": [item.to_dict() for item in predictions]}
+
+    @router.get("/v1/codebook", summary="Questions, labels and their definitions")
+    def codebook() -> dict[str, Any]:
+        found = serving.classifier().codebook
+        return found.to_dict() | {"fingerprint": found.fingerprint}
+
+    @router.get("/v1/model", summary="Which model answers, and how good it is")
+    def model() -> dict[str, Any]:
+        folder = serving.classifier().folder
+        return {"name": folder.name, "codebook": folder.codebook.fingerprint, "report": folder.document("report")}
+
+    @router.post("/v1/corrections", response_model=CorrectionResponse, status_code=201, summary="Keep a coder's correction")
+    def correct(request: CorrectionRequest) -> dict[str, int]:
+        classifier = serving.classifier()
+        row = {"id": "new", "document": request.document or "pasted", "text": request.text, "annotator": request.annotator, "note": request.note}
+        row |= {"unsure": request.unsure, "sampling": "correction"}
+        for name in request.answers:
+            classifier.codebook.question(name)
+        try:
+            annotation = Annotation.from_dict(row | request.answers, classifier.codebook)
+        except ValueError as error:
+            raise InputError(f"The correction does not fit the codebook: {error}.", "See /v1/codebook.") from None
+        return {"correction": store.add(annotation, classifier.folder.name, request.key)}
+
+    @router.get("/healthz", summary="The process answers")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="A model is open and the database answers")
+    def readyz() -> dict[str, str]:
+        store.ping()
+        return {"status": "ready", "model": serving.classifier().folder.name}
+
+    return router
+
+
+def _documents(request: ScoreRequest) -> list[Document]:
+    documents = request.documents or []
+    for document in documents:
+        if (document.text is None) == (document.sentences is None):
+            raise InputError("A document has either 'text' or 'sentences'.")
+    return [document.model_copy(update={"id": document.id or str(number)}) for number, document in enumerate(documents)]
+
+
+def _score(serving: Serving, document: Document, targets: list[str]) -> Any:
+    if document.sentences is None:
+        return serving.predict([(document.id, document.text or "")], targets)
+    texts = [" ".join(text.split()) for text in document.sentences]
+    if not all(texts):
+        raise InputError("A sentence is empty.", "Leave it out.")
+    before = ["", *texts]
+    return serving.predict_sentences([Sentence(text, document.id, position, before[position]) for position, text in enumerate(texts)], targets)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Turn every error into a short JSON answer that repeats nothing of the request."""
+
+    @app.exception_handler(FramewireError)
+    def framewire(_: Request, error: FramewireError) -> JSONResponse:
+        if isinstance(error, Busy):
+            return _answer(429, str(error), {"Retry-After": str(RETRY_SECONDS)})
+        return _answer(503 if isinstance(error, StoreError) else 422, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # FastAPI's own answer repeats the input, and fails on bytes and NaN.
+        faults = [f"{'.'.join(str(part) for part in item['loc'][1:])[:100] or 'body'}: {item['type']}" for item in error.errors()[:5]]
+        clean = "; ".join(faults).encode("ascii", "replace").decode()
+        return _answer(422, f"The request does not fit: {clean}. See /docs.")
+
+    @app.exception_handler(HTTPException)
+    def http(_: Request, error: HTTPException) -> JSONResponse:
+        return _answer(error.status_code, {404: "No such page.", 405: "Method not allowed."}.get(error.status_code, "Refused."), error.headers)
+
+    @app.exception_handler(Exception)
+    def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        log.error("unforeseen %s at %s", type(error).__name__, request.url.path)
+        return _answer(500, "Something went wrong here; it has been logged.")
+
+
+def _answer(status: int, words: str, headers: Any = None) -> JSONResponse:
+    return JSONResponse({"error": words}, status_code=status, headers=dict(headers) if headers else None)
