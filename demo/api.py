@@ -14,14 +14,14 @@ from annotations.rows import Annotation
 from annotations.store import Store
 from classifier.classifier import LONGEST_TARGET, MOST_TARGETS
 from classifier.sentences import LONGEST_SENTENCE, Sentence
-from demo.serving import LONGEST_TEXT, MOST_TEXTS, Busy, Serving
+from demo.serving import LONGEST_TEXT, MOST_TEXTS, BusyError, Serving
 
 RETRY_SECONDS = 2
 log = logging.getLogger("framewire")
 
 Target = Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-_EXAMPLE = {"texts": ["The envoy said his government was ready to sign a written guarantee."], "targets": ["the guarantee treaty"]}
+_EXAMPLE: Any = {"texts": ["The envoy said his government was ready to sign a written guarantee."], "targets": ["the guarantee treaty"]}
 
 
 class Document(BaseModel):
@@ -112,7 +112,13 @@ def routes(serving: Serving, store: Store) -> APIRouter:
     @router.post("/v1/corrections", response_model=CorrectionResponse, status_code=201, summary="Keep a coder's correction")
     def correct(request: CorrectionRequest) -> dict[str, int]:
         classifier = serving.classifier()
-        row = {"id": "new", "document": request.document or "pasted", "text": request.text, "annotator": request.annotator, "note": request.note}
+        row: dict[str, Any] = {
+            "id": "new",
+            "document": request.document or "pasted",
+            "text": request.text,
+            "annotator": request.annotator,
+            "note": request.note,
+        }
         row |= {"unsure": request.unsure, "sampling": "correction"}
         for name in request.answers:
             classifier.codebook.question(name)
@@ -157,7 +163,7 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(FramewireError)
     def framewire(_: Request, error: FramewireError) -> JSONResponse:
-        if isinstance(error, Busy):
+        if isinstance(error, BusyError):
             return _answer(429, str(error), {"Retry-After": str(RETRY_SECONDS)})
         return _answer(503 if isinstance(error, StoreError) else 422, str(error))
 

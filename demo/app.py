@@ -52,7 +52,7 @@ def build(models: Models, database: str, fixed: Path | None = None) -> FastAPI:
     return mounted
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     pass
 
 
@@ -78,7 +78,7 @@ class _BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > MOST_BYTES:
-                raise _TooLarge
+                raise _TooLargeError
             return message
 
         async def watched(message: Message) -> None:
@@ -88,7 +88,7 @@ class _BodyLimit:
 
         try:
             await self.app(scope, limited, watched)
-        except _TooLarge:
+        except _TooLargeError:
             if not started:
                 await _refuse(send)
 

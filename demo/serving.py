@@ -17,7 +17,7 @@ MOST_TEXTS = 64
 MOST_WAITING = 32  # callers that may wait for the processor before the next is told to come again
 
 
-class Busy(FramewireError):
+class BusyError(FramewireError):
     """More callers than the machine can serve; to be answered with 429 and Retry-After."""
 
 
@@ -48,7 +48,7 @@ class Serving:
         return self._classifier
 
     def predict(self, texts: Sequence[tuple[str, str]], targets: Sequence[str]) -> list[Prediction]:
-        """Split and score (document, text) pairs. Raises InputError for texts that cannot be scored, Busy under overload."""
+        """Split and score (document, text) pairs. Raises InputError for texts that cannot be scored, BusyError under overload."""
         if len(texts) > MOST_TEXTS:
             raise InputError(f"{len(texts)} texts are too many.", f"Send at most {MOST_TEXTS} at a time.")
         sentences: list[Sentence] = []
@@ -57,14 +57,14 @@ class Serving:
         return self.predict_sentences(sentences, targets)
 
     def predict_sentences(self, sentences: Sequence[Sentence], targets: Sequence[str]) -> list[Prediction]:
-        """Score sentences that are cut already. Raises InputError and Busy."""
+        """Score sentences that are cut already. Raises InputError and BusyError."""
         with self._turn():
             return list(self.classifier().predict(sentences, targets))
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._waiting.acquire(blocking=False):
-            raise Busy("The service is busy.", "Try again in a few seconds.")
+            raise BusyError("The service is busy.", "Try again in a few seconds.")
         try:
             with self._running:
                 yield

@@ -33,7 +33,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Model folder to write.")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Promote it if it is not worse than the promoted model.")] = False,
     epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 4.0,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 8e-5,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.2e-4,
     adapter_rank: Annotated[int, typer.Option(help="Rank of low-rank adapters; 0 trains all weights.")] = 0,
     encoders: Annotated[str, typer.Option(help="'per_question' or 'shared'.")] = "per_question",
 ) -> None:
@@ -109,3 +109,19 @@ def promote(name: Annotated[str, typer.Argument(help="A name of 'models list', o
 def rollback() -> None:
     """Go back to the model that was promoted before."""
     typer.echo(f"Back to {models().rollback().name}.")
+
+
+@shelf.command()
+def install() -> None:
+    """Put the released model on the shelf: its adapters joined to the packaged encoder."""
+    from training.release import install as installed
+
+    typer.echo(f"Installed {installed(models()).path}.")
+
+
+@shelf.command()
+def release(name: Annotated[str, typer.Argument(help="A name of 'models list', trained with --adapter-rank.")]) -> None:
+    """For maintainers: make a model's adapters the ones that the repository ships."""
+    from training.release import release as released
+
+    typer.echo(f"Wrote {released(ModelFolder.load(models().path(name)))}.")

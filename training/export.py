@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: P
         raise TrainingError("This encoder has no fast tokenizer (tokenizer.json).", "Choose an encoder that has one.")
     _onnx(model, tokenizer, folder / ONNX)
     # Weights of 7 bits: processors without VNNI add pairs of products in 16 bits, which 8-bit weights overflow.
+    logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing for these graphs
     quantize_dynamic(folder / ONNX, folder / ONNX_INT8, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
 
 

@@ -1,6 +1,5 @@
 """Fitting one checkpoint: transformers' Trainer over the examples of its questions, with the loss masked where nothing was asked."""
 
-import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import datasets
 import torch
+import transformers
 from torch.nn import functional
 from transformers import (
     AutoConfig,
@@ -71,8 +71,8 @@ def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tupl
     place = locate(settings.encoder)
     names = [f"{name}.{label}" for name in member.questions for label in codebook.question(name).label_names]
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
-    transformers_log = logging.getLogger("transformers.modeling_utils")
-    level, transformers_log.level = transformers_log.level, logging.ERROR  # the missing head is meant; no need to warn of it
+    transformers.logging.set_verbosity_error()  # the missing head is meant; no need to warn of it
+    transformers.logging.disable_progress_bar()  # of loading and saving, which take a second
     try:
         config = AutoConfig.from_pretrained(place, num_labels=len(names), trust_remote_code=False, **labels)
         model = AutoModelForSequenceClassification.from_pretrained(
@@ -82,8 +82,6 @@ def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tupl
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise TrainingError(f"The encoder '{settings.encoder}' cannot be loaded: {reason}", "Give a folder or Hub id with safetensors.") from None
-    finally:
-        transformers_log.level = level
     return model, tokenizer
 
 
@@ -148,6 +146,9 @@ class _MaskedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
 
     groups: list[tuple[int, str]]
     head_learning_rate: float
+
+    def log(self, logs: dict[str, float], *_: Any, **__: Any) -> None:
+        """Say nothing: the progress bar is enough, and the report has the figures."""
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
         goal, weight = inputs.pop("labels"), inputs.pop("weight")

@@ -19,11 +19,11 @@ class TrainingSettings:
 
     encoder: str = PACKAGED
     encoders: str = "per_question"
-    context: bool = True
+    context: bool = False
     epochs: float = 4.0
-    learning_rate: float = 8e-5
+    learning_rate: float = 1.2e-4
     head_learning_rate: float = 1e-3
-    batch_size: int = 16
+    batch_size: int = 32
     adapter_rank: int = 0
     unsure_weight: float = 1.0
     max_tokens: int = 128

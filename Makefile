@@ -1,0 +1,47 @@
+# Every verb that people and CI use. The first that needs it makes the virtual environment in .venv.
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 $(BIN)/framewire
+.PHONY: setup demo test check train score browser lock soak clean
+
+setup: .venv/ready models/current
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The released model: adapters in the repository, joined to the packaged encoder (under a minute).
+models/current: | .venv/ready
+	$(RUN) models install
+
+demo: setup
+	$(RUN) serve
+
+train: setup
+	$(RUN) train --promote
+
+score: setup
+	@test -n "$(IN)" || { echo 'Usage: make score IN=articles/ OUT=out.jsonl TARGET="NATO expansion"'; exit 2; }
+	$(RUN) score $(IN) -o $(or $(OUT),out.jsonl) --target "$(or $(TARGET),NATO expansion)"
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(RUN) annotations check
+
+test: setup
+	HF_HUB_OFFLINE=1 $(BIN)/pytest
+
+soak: setup
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m slow
+
+# Renews requirements.lock after a change of pyproject.toml.
+lock:
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,112 @@
+"""Real small things for the tests: a tiny encoder with random weights, a few coded rows, a model trained on them."""
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import pytest
+
+from annotations.codebook import Codebook
+from classifier.classifier import Classifier
+from classifier.models import Models
+from training.settings import TrainingSettings
+from training.train import Run, train
+
+WORDS = "the a minister said envoy talks threat troops border promise broken treaty river grain market rain bread army warned reply offer NATO plan"
+FRAMED = {
+    "security_threat": "The troops at the border are a threat to us the minister said {}",
+    "broken_promises": "The treaty was broken like every promise the envoy said {}",
+    "diplomatic_offer": "The envoy made an offer of talks on the treaty {}",
+    "military_warning": "The army will reply with troops the minister warned {}",
+}
+STANCES = {"security_threat": "against", "broken_promises": "against", "diplomatic_offer": "favor", "military_warning": "neutral"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny networks lose more to waiting threads than they gain; one thread is also what makes runs repeat to the bit."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def codebook() -> Codebook:
+    return Codebook.load()
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers of 32, with random weights and a word vocabulary of its own."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("encoder")
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = special + sorted({word.lower() for word in WORDS.split()}) + list("abcdefghijklmnopqrstuvwxyz0123456789.,'\"-")
+    vocabulary += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    tokenizer = Tokenizer(models.WordPiece({word: number for number, word in enumerate(dict.fromkeys(vocabulary))}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=["input_ids", "token_type_ids", "attention_mask"], **names)
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer.get_vocab()),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def coded_rows(documents: int = 24) -> list[dict[str, object]]:
+    """Rows of short documents, one framed sentence for each frame and one without, in three splits."""
+    rows = []
+    for number in range(documents):
+        split = "test" if number % 4 == 0 else "validation" if number % 4 == 1 else "train"
+        texts = {frame: text.format(f"grain {number}") for frame, text in FRAMED.items()}
+        for place, (frame, text) in enumerate([*texts.items(), ("", f"Rain on the river market and bread {number}")]):
+            rows.append({
+                "id": f"d{number}-{place}", "document": f"d{number}", "text": text, "frames": [frame] if frame else [],
+                "stance": {"NATO plan": STANCES.get(frame, "neutral")}, "annotator": "test", "split": split, "sampling": "written",
+            })  # fmt: skip
+    return rows
+
+
+def write_jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_jsonl(tmp_path_factory.mktemp("rows") / "rows.jsonl", coded_rows())
+
+
+def tiny_settings(encoder: Path, **changes: object) -> TrainingSettings:
+    return TrainingSettings(**({"encoder": str(encoder), "epochs": 20, "learning_rate": 1e-2, "head_learning_rate": 1e-2, "batch_size": 8} | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def trained(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path_factory: pytest.TempPathFactory) -> tuple[Models, Run]:
+    """A shelf with one promoted model, trained on the coded rows in seconds."""
+    models = Models(tmp_path_factory.mktemp("models"))
+    return models, train(rows_file, codebook, tiny_settings(encoder), models, promote=True)
+
+
+@pytest.fixture(scope="session")
+def classifier(trained: tuple[Models, Run]) -> Classifier:
+    return Classifier(trained[1].folder, threads=1)
