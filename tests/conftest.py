@@ -97,7 +97,7 @@ def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny_settings(encoder: Path, **changes: object) -> TrainingSettings:
-    return TrainingSettings(**({"encoder": str(encoder), "epochs": 20, "learning_rate": 1e-2, "head_learning_rate": 1e-2, "batch_size": 8} | changes))  # type: ignore[arg-type]
+    return TrainingSettings(**({"encoder": str(encoder), "epochs": 40, "learning_rate": 3e-3, "head_learning_rate": 3e-3, "batch_size": 8} | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
