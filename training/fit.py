@@ -108,6 +108,7 @@ def _arguments(size: int, settings: TrainingSettings, scratch: Path) -> Training
         save_total_limit=1,
         logging_strategy="no",
         report_to="none",
+        disable_tqdm=False,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
     )
@@ -190,6 +191,6 @@ def _with_adapters(model: PreTrainedModel, settings: TrainingSettings) -> Any:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        task_type="SEQ_CLS", r=settings.adapter_rank, lora_alpha=2 * settings.adapter_rank, lora_dropout=0.05, target_modules="all-linear"
+        task_type="SEQ_CLS", r=settings.adapter_rank, lora_alpha=2 * settings.adapter_rank, target_modules="all-linear"
     )
     return get_peft_model(model, config)
