@@ -4,57 +4,77 @@ import datetime
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from annotations.codebook import Codebook
-from annotations.errors import StoreError
+from annotations.errors import InputError, StoreError
 from annotations.rows import Annotation
 
 _TABLES = sa.MetaData()
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _CORRECTIONS = sa.Table(
     "corrections",
     _TABLES,
-    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("number", _NUMBER, primary_key=True, autoincrement=True),
     sa.Column("key", sa.String(64), nullable=False, unique=True),
     sa.Column("time", sa.String(32), nullable=False),
-    sa.Column("coder", sa.String(100), nullable=False),
+    sa.Column("coder", sa.String(100), nullable=False, index=True),
     sa.Column("document", sa.String(500), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("answers", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("model", sa.String(200), nullable=False),
     sa.Column("unsure", sa.Boolean, nullable=False),
-    sa.Column("undone", sa.Boolean, nullable=False, default=False),
 )
-BUSY_SECONDS = 15
+# An undo is a row of its own, so that both tables only ever grow; its primary key lets a correction be taken back once.
+_UNDONE = sa.Table(
+    "undone",
+    _TABLES,
+    sa.Column("number", _NUMBER, sa.ForeignKey("corrections.number"), primary_key=True, autoincrement=False),
+    sa.Column("time", sa.String(32), nullable=False),
+)
+_HISTORY = sa.select(_CORRECTIONS, _UNDONE.c.number.is_not(None).label("undone")).outerjoin(_UNDONE, _UNDONE.c.number == _CORRECTIONS.c.number)
+BUSY_SECONDS = 15  # a writer waits for another
 
 
 class Store:
     """A corrections database at a SQLAlchemy URL: SQLite (write-ahead log, every commit on disk) or PostgreSQL.
 
-    Raises StoreError when it cannot be reached; a correction whose `add` returned is on disk.
+    Several processes may share one. Raises StoreError when it cannot be reached; a correction whose `add` returned is on disk.
     """
 
     def __init__(self, url: str) -> None:
         try:
             place = sa.make_url(url)
-            if place.get_backend_name() == "sqlite" and place.database:
+            sqlite = place.get_backend_name() == "sqlite"
+            if sqlite and place.database:
                 Path(place.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sa.create_engine(place, connect_args={"timeout": BUSY_SECONDS} if place.get_backend_name() == "sqlite" else {})
-            if place.get_backend_name() == "sqlite":
+            self._engine = sa.create_engine(place, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+            if sqlite:
                 sa.event.listen(self._engine, "connect", _durable)
-            _TABLES.create_all(self._engine)
+            self._make_tables()
         except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
             raise StoreError(f"The corrections database cannot be opened ({type(error).__name__}).", "Check --database.") from None
 
+    def _make_tables(self) -> None:
+        with self._engine.begin() as connection:
+            for table in _TABLES.sorted_tables:
+                connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+
     def add(self, row: Annotation, model: str, key: str | None = None) -> int:
-        """Keep one correction; the same `key` again changes nothing. Returns its number."""
+        """Keep one correction and return its number; the same correction with the same `key` again changes nothing.
+
+        Raises InputError when the key was used for another correction, StoreError when nothing could be written.
+        """
         values = {
             "key": key or uuid.uuid4().hex,
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "time": _now(),
             "coder": row.annotator,
             "document": row.document,
             "text": row.text,
@@ -62,45 +82,81 @@ class Store:
             "note": row.note,
             "model": model,
             "unsure": row.unsure,
-            "undone": False,
         }
-        try:
-            with self._engine.begin() as connection:
-                return int(connection.execute(sa.insert(_CORRECTIONS).values(values).returning(_CORRECTIONS.c.number)).scalar_one())
-        except sa.exc.IntegrityError:
-            with self._engine.connect() as connection:
-                return int(connection.execute(sa.select(_CORRECTIONS.c.number).where(_CORRECTIONS.c.key == values["key"])).scalar_one())
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The correction could not be stored ({type(error).__name__}).", "Try again in a moment.") from None
+        with self._connection("The correction could not be stored") as connection:
+            try:
+                # A savepoint, so that the refused insert leaves a transaction in which PostgreSQL can still look.
+                with connection.begin_nested():
+                    return int(connection.execute(sa.insert(_CORRECTIONS).values(values).returning(_CORRECTIONS.c.number)).scalar_one())
+            except sa.exc.IntegrityError:
+                kept = connection.execute(sa.select(_CORRECTIONS).where(_CORRECTIONS.c.key == values["key"])).mappings().one()
+        if kept["answers"] != values["answers"]:
+            raise InputError("This key was used for another correction.", "Send a new key, or none.")
+        return int(kept["number"])
 
     def ping(self) -> None:
         """Raise StoreError unless the database answers."""
-        try:
-            with self._engine.connect() as connection:
-                connection.execute(sa.select(1))
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"The corrections database does not answer ({type(error).__name__}).", "Try again in a moment.") from None
+        with self._connection("The corrections database does not answer") as connection:
+            connection.execute(sa.select(1))
 
     def undo(self, number: int, coder: str) -> None:
         """Take back a coder's own correction; it stays in the history. Raises StoreError when there is none."""
-        found = sa.and_(_CORRECTIONS.c.number == number, _CORRECTIONS.c.coder == coder, _CORRECTIONS.c.undone.is_(False))
-        with self._engine.begin() as connection:
-            if connection.execute(sa.update(_CORRECTIONS).where(found).values(undone=True)).rowcount != 1:
-                raise StoreError(f"Coder '{coder}' has no correction {number} to take back.")
+        own = sa.and_(_CORRECTIONS.c.number == number, _CORRECTIONS.c.coder == coder)
+        with self._connection("The correction could not be taken back") as connection:
+            found = connection.execute(_HISTORY.where(own)).mappings().one_or_none()
+            if found is not None and not found["undone"]:
+                try:
+                    with connection.begin_nested():
+                        connection.execute(sa.insert(_UNDONE).values(number=number, time=_now()))
+                    return
+                except sa.exc.IntegrityError:
+                    pass  # taken back by another process in between
+        raise StoreError(f"Coder '{coder}' has no correction {number} to take back.")
 
-    def history(self) -> list[dict[str, Any]]:
-        """Everything that was ever said, oldest first."""
-        with self._engine.connect() as connection:
-            return [dict(item) for item in connection.execute(sa.select(_CORRECTIONS).order_by(_CORRECTIONS.c.number)).mappings()]
+    def undo_last(self, coder: str) -> int:
+        """Take back a coder's latest correction that still stands and return its number. Raises StoreError when there is none."""
+        standing = _HISTORY.where(_CORRECTIONS.c.coder == coder, _UNDONE.c.number.is_(None)).order_by(_CORRECTIONS.c.number.desc()).limit(1)
+        with self._connection("The corrections database does not answer") as connection:
+            found = connection.execute(standing).mappings().one_or_none()
+        if found is None:
+            raise StoreError(f"Coder '{coder}' has no correction to take back.")
+        self.undo(found["number"], coder)
+        return int(found["number"])
+
+    def history(self, latest: int | None = None) -> list[dict[str, Any]]:
+        """Everything that was ever said, or the `latest` so many, oldest first; `undone` says which was taken back."""
+        with self._connection("The corrections database does not answer") as connection:
+            found = connection.execute(_HISTORY.order_by(_CORRECTIONS.c.number.desc()).limit(latest)).mappings()
+            return [dict(item) for item in found][::-1]
 
     def rows(self, codebook: Codebook) -> Iterator[Annotation]:
-        """The rows to learn from: the latest correction of each sentence of a document that was not taken back."""
+        """The rows to learn from: the latest correction of each sentence of a document that was not taken back.
+
+        One that was made with another codebook and does not fit this one is left out; it stays in the history.
+        """
         latest: dict[tuple[str, str], dict[str, Any]] = {}
         for item in self.history():
             if not item["undone"]:
                 latest[item["document"], item["text"]] = item
         for item in latest.values():
-            yield Annotation.from_dict(json.loads(item["answers"]) | {"id": f"correction-{item['number']}"}, codebook)
+            try:
+                row = Annotation.from_dict(json.loads(item["answers"]) | {"id": f"correction-{item['number']}"}, codebook)
+            except ValueError:
+                continue
+            yield row
+
+    @contextmanager
+    def _connection(self, fault: str) -> Iterator[sa.Connection]:
+        """A transaction; what the database refuses becomes a StoreError that begins with `fault` and repeats no text."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"{fault} ({type(error).__name__}).", "Try again in a moment.") from None
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _durable(connection: Any, _: Any) -> None:

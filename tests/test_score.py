@@ -121,7 +121,8 @@ def test_a_document_that_cannot_be_scored_is_listed_beside_a_good_one(
 
 def test_a_windows_1252_article_and_an_html_page_are_read(classifier: Classifier, tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_bytes("The minister said \x93no\x94 to the plan.".encode("latin-1"))
-    page = "<html><body><nav>Home News</nav><article><h1>Talks</h1><p>The envoy made an offer of talks to the army on the border plan.</p></article></body></html>"
+    words = "The envoy made an offer of talks to the army on the border plan."
+    page = f"<html><body><nav>Home News</nav><article><h1>Talks</h1><p>{words}</p></article></body></html>"
     (tmp_path / "page.html").write_text(page)
     run(classifier, Job((str(tmp_path / "old.txt"), str(tmp_path / "page.html")), tmp_path / "out.jsonl"))
     texts = [line["prediction"]["sentence"] for line in scored(tmp_path / "out.jsonl")]

@@ -1,6 +1,7 @@
 """The REST API over a real model and a real database: the contract, the limits, the plain words of every refusal."""
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from annotations import rows
+from annotations.codebook import Codebook
+from annotations.errors import InputError
 from classifier.models import Models
 from classifier.sentences import Sentence
+from demo import documents
 from demo.app import build
 from training.train import Run
 
@@ -49,8 +54,108 @@ def test_a_correction_is_kept_once(client: TestClient) -> None:
     first, again = client.post("/v1/corrections", json=body), client.post("/v1/corrections", json=body)
     assert first.status_code == again.status_code == 201
     assert first.json() == again.json()
+    other = client.post("/v1/corrections", json=body | {"text": "Talks went on."})
+    assert other.status_code == 422 and "another correction" in other.json()["error"]
     refused = client.post("/v1/corrections", json=body | {"answers": {"frames": ["panic"]}, "key": "k2"})
     assert refused.status_code == 422 and "no label 'panic'" in refused.json()["error"]
+
+
+def test_exported_corrections_are_rows_to_learn_from(client: TestClient, codebook: Codebook, tmp_path: Path) -> None:
+    answers = {"frames": ["diplomatic_offer"], "stance": {"the talks": "favor"}}
+    body = {"text": "The envoy offered talks.", "answers": answers, "annotator": " anna  b ", "document": "d1", "unsure": True, "note": "why"}
+    assert client.post("/v1/corrections", json=body).status_code == 201
+    found = client.get("/v1/corrections")
+    assert "corrections.jsonl" in found.headers["content-disposition"]
+    (tmp_path / "out.jsonl").write_bytes(found.content)
+    row = rows.read(tmp_path / "out.jsonl", codebook)[-1]
+    assert (row.text, row.annotator, row.document, row.sampling, row.unsure, row.note) == (
+        *("The envoy offered talks.", "anna b", "d1", "correction", True, "why"),
+    )
+    assert row.answers["stance"] == {"the talks": "favor"}
+
+
+@pytest.mark.parametrize("name", ["", "   "])
+def test_a_correction_needs_a_name(client: TestClient, name: str) -> None:
+    assert client.post("/v1/corrections", json={"text": "x", "answers": {"frames": []}, "annotator": name}).status_code == 422
+
+
+def test_requests_are_counted_by_route_and_logged_without_a_text(
+    client: TestClient, trained: tuple[Models, Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    from demo.metrics import Lines
+
+    with caplog.at_level(logging.INFO, logger="framewire"):
+        client.post("/v1/score", json={"texts": ["The secret troops."]})
+        client.get("/v1/my-secret-path?q=secret")
+    counted = client.get("/metrics")
+    assert counted.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'framewire_requests_total{method="POST",route="/v1/score",status="200"}' in counted.text
+    assert 'framewire_request_seconds_bucket{le="+Inf",route="/v1/score"}' in counted.text
+    assert f'model="{trained[1].folder.name}"' in counted.text
+    lines = [json.loads(Lines().format(record)) for record in caplog.records if record.name == "framewire.requests"]
+    assert [(line["route"], line["status"]) for line in lines][0] == ("/v1/score", 200)
+    assert all(set(line) == {"time", "level", "event", "method", "route", "status", "milliseconds"} for line in lines)
+    assert "secret" not in json.dumps(lines) and "secret" not in counted.text
+
+
+def pdf(path: Path, *lines: str, pages: int = 1) -> Path:
+    """A PDF of our own making; without lines its pages are blank, as scans are."""
+    from pypdf import PdfWriter
+    from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+    writer = PdfWriter()
+    font = DictionaryObject({NameObject("/Type"): NameObject("/Font"), NameObject("/Subtype"): NameObject("/Type1")})
+    font[NameObject("/BaseFont")] = NameObject("/Helvetica")
+    for _ in range(pages):
+        page = writer.add_blank_page(600, 800)
+        stream = DecodedStreamObject()
+        stream.set_data(("BT /F1 12 Tf 50 700 Td 15 TL " + " ".join(f"({line}) Tj T*" for line in lines) + " ET").encode())
+        page[NameObject("/Contents")] = writer._add_object(stream)
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): DictionaryObject({NameObject("/F1"): writer._add_object(font)})})
+    writer.write(path)
+    return path
+
+
+def test_a_pdf_gives_its_text_with_wrapped_lines_joined(tmp_path: Path) -> None:
+    found = documents.read(pdf(tmp_path / "a.pdf", "The troops at the border are a threat to us, the", "Minister said on Tues-", "day. Rain fell."))
+    assert "a threat to us, the Minister said on Tuesday. Rain fell." in found
+
+
+def test_a_word_file_gives_its_paragraphs_and_tables(tmp_path: Path) -> None:
+    import docx
+
+    made = docx.Document()
+    made.add_heading("Villages count", 1)
+    made.add_paragraph("The troops are a threat.")
+    made.add_table(1, 2).rows[0].cells[0].text = "Bread"
+    made.save(str(tmp_path / "a.docx"))
+    assert documents.read(tmp_path / "a.docx").startswith("Villages count\n\nThe troops are a threat.\n\nBread")
+
+
+def test_text_and_html_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("Café talks ended.".encode("cp1252"))
+    (tmp_path / "a.html").write_text("<html><body><nav>Home</nav><article><p>The talks ended at noon on Friday.</p></article></body></html>")
+    assert documents.read(tmp_path / "a.txt") == "Café talks ended."
+    assert "The talks ended at noon" in documents.read(tmp_path / "a.html")
+
+
+def test_a_file_that_cannot_be_read_gets_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("word/document.xml", b"0" * (documents.LARGEST_UNPACKED + 1))
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7 nothing more")
+    (tmp_path / "program.exe").write_bytes(b"MZ")
+    (tmp_path / "large.txt").write_bytes(b"a" * (documents.LARGEST + 1))
+    cases = [(pdf(tmp_path / "scan.pdf"), "OCR"), (pdf(tmp_path / "long.pdf", "x", pages=documents.MOST_PAGES + 1), "at most 200")]
+    names = {"bomb.docx": "unpacks", "broken.pdf": "damaged", "program.exe": "kind", "large.txt": "At most"}
+    for path, words in cases + [(tmp_path / name, words) for name, words in names.items()]:
+        with pytest.raises(InputError, match=words) as refused:
+            documents.read(path)
+        assert str(tmp_path) not in str(refused.value)
+    monkeypatch.setattr(documents, "SECONDS", 0.01)
+    with pytest.raises(InputError, match="seconds"):
+        documents.read(tmp_path / "scan.pdf")
 
 
 @pytest.mark.parametrize(

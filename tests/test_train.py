@@ -104,3 +104,29 @@ def test_the_card_and_settings_tell_how_it_was_made(trained: tuple[Models, Run])
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["seed"] == dataclasses.asdict(tiny_settings(Path("x")))["seed"]
     assert set(settings["versions"]) >= {"torch", "transformers"}
+
+
+def test_a_killed_fit_goes_on_and_ends_in_the_same_weights(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path) -> None:
+    import torch
+    from transformers import TrainerCallback
+
+    from annotations import rows, splits
+    from training.examples import build
+    from training.fit import fit
+    from training.train import members_of
+
+    class Kill(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: object, state: object, control: object, **_: object) -> None:
+            if state.global_step == 11:  # type: ignore[attr-defined]
+                raise KeyboardInterrupt
+
+    settings = tiny_settings(encoder, epochs=3)
+    member = members_of(codebook, settings)[0]
+    examples = build(splits.assign(rows.read(rows_file, codebook)), codebook, member, settings.context)
+    whole, _ = fit(examples, codebook, member, settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(examples, codebook, member, settings, tmp_path / "killed", [Kill()])
+    assert list((tmp_path / "killed").glob("checkpoint-*"))
+    resumed, _ = fit(examples, codebook, member, settings, tmp_path / "killed")
+    for name, weights in whole.state_dict().items():
+        assert torch.equal(weights, resumed.state_dict()[name]), name

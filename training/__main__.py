@@ -62,7 +62,8 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Option(help="Model folder.")],
-    annotations: Annotated[Path, typer.Option(help="Rows to judge on; those of split 'test' where rows name splits.")],
+    annotations: Annotated[Path, typer.Option(help="Rows to judge on; those of split 'test' where rows name it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Judge a model folder on annotated rows."""
     from training.card import table
@@ -71,8 +72,12 @@ def evaluate(
     folder = ModelFolder.load(model)
     rows = annotated.read(annotations, folder.codebook)
     test = [row for row in splits.assign(rows) if row.split == "test"] if any(row.split == "test" for row in rows) else rows
+    report = {"questions": judged(folder, test)}
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+        return
     typer.echo(f"{len(test):,} rows of {len({row.document for row in test}):,} documents.\n")
-    typer.echo(table({"questions": judged(folder, test)}))
+    typer.echo(table(report))
 
 
 @shelf.command("list")
