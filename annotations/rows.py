@@ -53,6 +53,10 @@ class Annotation:
         """Check one row against the codebook. Raises ValueError, in words, on the first fault."""
         if not isinstance(row, dict):
             raise ValueError("not a JSON object")
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("it holds half a character (a lone surrogate)") from None
         text = row.get("text")
         if not isinstance(text, str) or not text.strip():
             raise ValueError("'text' is missing or empty")

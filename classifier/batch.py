@@ -1,8 +1,8 @@
 """Scoring whole files: in shards that survive a crash, with the user's columns kept and what cannot be scored listed."""
 
 import dataclasses
+import errno
 import hashlib
-import itertools
 import json
 import os
 import shutil
@@ -21,6 +21,7 @@ from classifier.sentences import LONGEST_SENTENCE, Sentence, split
 SHARD_RECORDS = 1_000
 SHARD_CHARACTERS = 2_000_000  # whichever comes first; what a crash loses and what memory holds
 UNITS = ("document", "sentence")
+STAMP = "job"
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ def run(classifier: Classifier, job: Job, progress: Callable[[int, int], None] =
     same bytes. The output gets its name only when it is whole. Raises InputError when nothing can be read or written.
     """
     checked_targets(job.targets)
-    names = files.find(job.inputs)
     outputs.check(job.out)
+    names = _inputs(job)
     try:
         parts = _parts(classifier, job, names)
         done = Done(0, 0, 0, None)
-        records = itertools.chain.from_iterable(files.read(name, job.columns) for name in names)
+        records = files.read_all(names, job.columns)
         for number, shard in enumerate(_shards(_placed(records, job.unit))):
             counts = _done_before(parts, number, len(shard)) or _score(classifier, job, shard, parts, number)
             done = Done(done.records + counts[0], done.sentences + counts[1], done.rejected + counts[2], None)
@@ -74,12 +75,25 @@ def run(classifier: Classifier, job: Job, progress: Callable[[int, int], None] =
             raise InputError("Nothing to score: the input holds no rows.", "Check the file.")
         targets = len(set(job.targets)) + (1 if job.columns.target else 0)
         rejects = outputs.assemble(parts, job.out, classifier.codebook, targets, names)
+        (parts / STAMP).unlink()  # first, so that half-removed shards are never taken for whole ones
         shutil.rmtree(parts)
     except OSError as error:
-        raise InputError(
-            f"{job.out}: cannot be written ({error.strerror}).", "Make room and start the same command again; it goes on where it stopped."
-        ) from None
+        room = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "Make room and start the same command again; it goes on where it stopped." if room else "Check the folder and its permissions."
+        raise InputError(f"{job.out}: cannot be written ({error.strerror}).", remedy) from None
     return dataclasses.replace(done, rejects=rejects)
+
+
+def _inputs(job: Job) -> list[str]:
+    """The files to read, without what an earlier run wrote into an input folder. Raises InputError where reading and writing would meet."""
+    made = {job.out.resolve(), outputs.rejects_of(job.out).resolve()}
+    for name in job.inputs:
+        if name != files.STDIN and Path(name).resolve() in made:
+            raise InputError(f"{name}: is written by this run.", "Write to another file.")
+    names = [name for name in files.find(job.inputs) if name == files.STDIN or Path(name).resolve() not in made]
+    if not names:
+        raise InputError("Nothing to score: the folder holds only what an earlier run wrote.")
+    return names
 
 
 def _parts(classifier: Classifier, job: Job, names: list[str]) -> Path:
@@ -93,7 +107,7 @@ def _parts(classifier: Classifier, job: Job, names: list[str]) -> Path:
             described.append(f"{name} {status.st_size} {status.st_mtime_ns}")
     key = hashlib.sha256("\n".join(described).encode()).hexdigest()
     parts = job.out.parent / f".{job.out.name}.parts"
-    stamp = parts / "job"
+    stamp = parts / STAMP
     if not stamp.is_file() or stamp.read_text() != key:
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
@@ -103,10 +117,12 @@ def _parts(classifier: Classifier, job: Job, names: list[str]) -> Path:
 
 def _placed(records: Iterable[Record], unit: str) -> Iterator[Placed]:
     """Each record with its position among the rows of its document and the text before it there; 0 and "" where a record is a document."""
-    document, position, previous = None, 0, ""
+    before: tuple[str, str] | None = None
+    position, previous = 0, ""
     for record in records:
-        if unit == "document" or record.document != document:
-            document, position, previous = record.document, 0, ""
+        here = (record.place.rsplit(":", 1)[0], record.document)
+        if unit == "document" or here != before:
+            before, position, previous = here, 0, ""
         yield Placed(record, position, previous)
         position += 1
         previous = record.text or previous
@@ -131,6 +147,8 @@ def _done_before(parts: Path, number: int, records: int) -> tuple[int, int, int]
         read, sentences, rejected = json.loads((parts / f"{number:06}.counts").read_text())
     except (OSError, ValueError):
         return None
+    if not all((parts / f"{number:06}.{ending}").is_file() for ending in ("jsonl", "rejects")):
+        return None
     return (read, sentences, rejected) if read == records else None
 
 
@@ -143,7 +161,7 @@ def _score(classifier: Classifier, job: Job, shard: list[Placed], parts: Path, n
             lines += [(record, sentence, None) for sentence in _sentences(placed, job)]
         except InputError as error:
             rejects.append({"place": record.place, "reason": str(error), "row": record.row})
-            if job.unit == "sentence" and record.row:
+            if job.unit == "sentence":
                 lines.append((record, Sentence(record.text or "", record.document, placed.position), str(error)))
     predictions = classifier.predict((sentence for _, sentence, fault in lines if fault is None), job.targets)
     unscored = Prediction(Sentence(""), (), classifier.codebook, classifier.folder.name)
@@ -163,7 +181,10 @@ def _sentences(placed: Placed, job: Job) -> list[Sentence]:
     if record.fault is not None or record.text is None:
         raise InputError(f"{record.place}: {record.fault}.")
     target = str(record.row.get(job.columns.target) or "").strip() if job.columns.target else ""
-    targets = checked_targets((target,) if target else ())
+    try:
+        targets = checked_targets((target,) if target else ())
+    except InputError as error:
+        raise InputError(f"{record.place}: {error.problem}", error.remedy) from None
     if job.unit == "sentence":
         text = " ".join(record.text.split())
         if len(text) > LONGEST_SENTENCE:

@@ -1,10 +1,11 @@
 """Reading what users score: rows of .jsonl, .csv and .parquet, documents of .txt and .html, folders of these, standard input."""
 
+import codecs
 import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,7 @@ LONGEST_LINE = 20_000_000  # bytes of one row
 LARGEST_HTML = 5_000_000  # bytes of one page
 PARQUET_BATCH = 1_000  # rows decoded at once
 STDIN = "-"
+RESULT = "prediction"
 
 csv.field_size_limit(LONGEST_LINE)
 
@@ -55,11 +57,15 @@ def find(inputs: Iterable[str]) -> list[str]:
     found: list[str] = []
     for name in inputs:
         path = Path(name)
+        if not name.isprintable():
+            raise InputError(f"{name!a}: a file name with characters that cannot be shown.", "Rename the file.")
+        if name == STDIN and name in found:
+            raise InputError("Standard input is given twice.", "Give - once.")
         if name == STDIN:
             found.append(name)
         elif path.is_dir():
             inside = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in ROW_ENDINGS + DOCUMENT_ENDINGS]
-            inside = [file for file in inside if file.is_file() and not file.is_symlink() and not file.name.startswith(".")]
+            inside = [file for file in inside if file.is_file() and not file.is_symlink() and not _hidden(file.relative_to(path))]
             if not inside:
                 raise InputError(f"{name}: no file to score in this folder.", f"It may hold {', '.join(ROW_ENDINGS + DOCUMENT_ENDINGS)}.")
             found += map(str, inside)
@@ -72,11 +78,33 @@ def find(inputs: Iterable[str]) -> list[str]:
     return found
 
 
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def read_all(names: Sequence[str], columns: Columns) -> Iterator[Record]:
+    """The records of all files. Among several, a file that cannot be read is one record with its fault; alone, it raises InputError."""
+    for name in names:
+        try:
+            yield from read(name, columns)
+        except InputError as error:
+            if len(names) == 1:
+                raise
+            yield Record(name, name, None, fault=str(error).removeprefix(f"{name}: ").rstrip("."))
+
+
 def read(name: str, columns: Columns) -> Iterator[Record]:
     """The records of one file, in order, one at a time; a record that cannot be scored carries its fault.
 
     Raises InputError when the file as a whole cannot be read or lacks a column.
     """
+    try:
+        yield from _read(name, columns)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror}).", "Check the file and its permissions.") from None
+
+
+def _read(name: str, columns: Columns) -> Iterator[Record]:
     if name == STDIN:
         yield from _standard_input(columns)
         return
@@ -97,9 +125,13 @@ def read(name: str, columns: Columns) -> Iterator[Record]:
 def _standard_input(columns: Columns) -> Iterator[Record]:
     """Rows where the first line is a JSON object, one document otherwise."""
     stream = sys.stdin.buffer
-    first = stream.readline()
+    first = stream.readline().removeprefix(codecs.BOM_UTF8)
+    while first.isspace():
+        first = stream.readline()
     if first.lstrip().startswith(b"{"):
         yield from _jsonl(stream, "standard input", columns, first)
+    elif columns.text.encode() in first.strip().split(b","):
+        raise InputError("Standard input looks like CSV.", "Give CSV as a file; through a pipe, rows are JSON lines and anything else is one text.")
     else:
         yield _document(first + stream.read(LONGEST_TEXT * 4 + 1), "standard input", first.lstrip()[:1] == b"<")
 
@@ -109,7 +141,7 @@ def _document(raw: bytes, name: str, html: bool) -> Record:
         text = page_text(raw) if html else decoded(raw)
     except ValueError as error:
         return Record(name, name, None, fault=str(error))
-    return _record(name, Path(name).name, text, {})
+    return _record(name, name, text, {})
 
 
 def decoded(raw: bytes) -> str:
@@ -168,13 +200,10 @@ def _csv(stream: BinaryIO, name: str, columns: Columns, delimiter: str) -> Itera
     stream.seek(0)
     if b"\0" in head:
         raise InputError(f"{name}: binary data, not CSV.", "Export the table as CSV in UTF-8.")
-    try:
-        stream.read().decode("utf-8-sig") if len(head) < 10_000 else head[:-4].decode("utf-8-sig", errors="strict")
-        encoding = "utf-8-sig"
-    except UnicodeDecodeError:
-        encoding = "cp1252"
+    encoding = "utf-8-sig" if _is_utf8(stream) else "cp1252"
     stream.seek(0)
-    reader = csv.reader(io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline=""), delimiter=delimiter)
+    # Strict: else a quotation mark that is never closed swallows the rest of the file into one cell without a word.
+    reader = csv.reader(io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline=""), delimiter=delimiter, strict=True)
     header = next(reader, None)
     if header is None:
         raise InputError(f"{name}: empty file.", "The first line names the columns.")
@@ -191,9 +220,23 @@ def _csv(stream: BinaryIO, name: str, columns: Columns, delimiter: str) -> Itera
         if not cells:
             continue
         if len(cells) != len(header):
-            yield Record(place, place, None, fault=f"{len(cells)} cells where the header has {len(header)}")
+            row = dict(zip(header, cells, strict=False))
+            yield Record(place, place, None, row, f"{len(cells)} cells where the header has {len(header)}")
             continue
         yield _row(dict(zip(header, cells, strict=True)), place, columns)
+
+
+def _is_utf8(stream: BinaryIO) -> bool:
+    """Whether the whole stream, from its start, is UTF-8; read in pieces, so that a large file costs no memory."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    stream.seek(0)
+    try:
+        while piece := stream.read(1 << 20):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parquet(path: Path, columns: Columns) -> Iterator[Record]:
@@ -202,27 +245,37 @@ def _parquet(path: Path, columns: Columns) -> Iterator[Record]:
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({type(error).__name__}).", "Write the file again.") from None
     _require(table.schema_arrow.names, str(path), columns)
-    number = 0
+    start = 0
     for group in range(table.num_row_groups):
+        number, start = start, start + table.metadata.row_group(group).num_rows
         try:
             for batch in table.iter_batches(batch_size=PARQUET_BATCH, row_groups=[group]):
                 for row in batch.to_pylist():
                     number += 1
                     yield _row(row, f"{path}:row {number}", columns)
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             yield Record(f"{path}:row group {group + 1}", str(path), None, fault=f"damaged block ({type(error).__name__})")
 
 
 def _require(header: list[str], name: str, columns: Columns) -> None:
-    for column in (columns.text, columns.document, columns.target):
-        if column is not None and column not in header:
+    for column in header:
+        if header.count(column) > 1:
+            raise InputError(f"{name}: the column '{column}' stands twice.", "Give each column its own name.")
+    if RESULT in header:
+        raise InputError(f"{name}: it has a column '{RESULT}' already.", "Rename it; the model's answers go there.")
+    for wanted in (columns.text, columns.document, columns.target):
+        if wanted is not None and wanted not in header:
             raise InputError(
-                f"{name}: no column '{column}'; it has {', '.join(header)[:500]}.",
+                f"{name}: no column '{wanted}'; it has {', '.join(header)[:500]}.",
                 "Name the right one with --text-column, --document-column or --target-column.",
             )
 
 
 def _row(row: dict[str, Any], place: str, columns: Columns) -> Record:
+    if RESULT in row:
+        return Record(place, place, None, {}, f"it has a key '{RESULT}' already; rename it, the model's answers go there")
+    if not _encodes(row):
+        return Record(place, place, None, {}, "it holds half a character (a lone surrogate)")
     document = str(row[columns.document]) if columns.document and row.get(columns.document) is not None else place
     text = row.get(columns.text)
     if columns.text not in row:
@@ -230,6 +283,14 @@ def _row(row: dict[str, Any], place: str, columns: Columns) -> Record:
     if not isinstance(text, str):
         return Record(place, document, None, row, f"'{columns.text}' is {'empty' if text is None else type(text).__name__ + ', not text'}")
     return _record(place, document, text, row)
+
+
+def _encodes(row: dict[str, Any]) -> bool:
+    try:
+        json.dumps(row, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _record(place: str, document: str, text: str, row: dict[str, Any]) -> Record:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from annotations.codebook import Codebook
@@ -59,22 +59,36 @@ class ModelFolder:
         try:
             codebook = Codebook.from_dict(_json(path / "codebook.json"), str(path / "codebook.json"))
             calibrations = {name: Calibration.from_dict(shape) for name, shape in _json(path / "calibration.json").items()}
-            members = tuple(Member(item["folder"], tuple(item["questions"])) for item in manifest["members"])
+            members = tuple(Member(str(item["folder"]), tuple(item["questions"])) for item in manifest["members"])
             folder = cls(path, manifest["name"], codebook, calibrations, members, manifest["context"], manifest["max_tokens"])
             made_for = manifest["codebook"]
-        except (KeyError, TypeError, AttributeError, CodebookError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, CodebookError) as error:
             raise ModelFolderError(f"{path}: its description is damaged ({error}).", "Train or fetch the model again.") from None
         if made_for != codebook.fingerprint:
             raise ModelFolderError(f"{path}: codebook.json is not the codebook that this model was trained for.", "Train again.")
-        folder._check_members()
+        folder._check_members(manifest["files"])
         return folder
 
-    def _check_members(self) -> None:
+    def _check_members(self, listed: dict[str, str]) -> None:
         asked = [name for member in self.members for name in member.questions]
         if sorted(asked) != sorted(question.name for question in self.codebook.questions) or set(asked) != set(self.calibrations):
             raise ModelFolderError(f"{self.path}: its checkpoints do not answer exactly the codebook's questions.", "Train again.")
+        if not isinstance(self.max_tokens, int) or not 8 <= self.max_tokens <= 512 or not isinstance(self.context, bool):
+            raise ModelFolderError(f"{self.path / MANIFEST}: max_tokens or context is out of range.", "Fetch or train the model again.")
+        for name, calibration in self.calibrations.items():
+            size = len(self.codebook.question(name).labels)
+            if (
+                any(len(item) != size for item in (calibration.slope, calibration.intercept, calibration.threshold))
+                or min(calibration.threshold) <= 0
+            ):
+                raise ModelFolderError(f"{self.path}: the calibration of '{name}' does not fit its labels.", "Fetch or train the model again.")
         for member in self.members:
+            for file in (CONFIG, TOKENIZER, ONNX):
+                if str(PurePosixPath(member.folder, file)) not in listed:
+                    raise ModelFolderError(f"{self.path}: {member.folder}/{file} is not in {MANIFEST}.", "Fetch or train the model again.")
             config = _json(self.path / member.folder / CONFIG)
+            if not isinstance(config, dict) or not isinstance(config.get("id2label"), dict):
+                raise ModelFolderError(f"{self.path / member.folder / CONFIG}: names no labels.", "Fetch or train the model again.")
             for key in FORBIDDEN_CONFIG:
                 if key in config:
                     raise ModelFolderError(f"{self.path / member.folder / CONFIG}: the key '{key}' is refused.", "It could run code of others.")
@@ -130,8 +144,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def sha256(file: Path) -> str:
     """SHA-256 of a file, 64 hex digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelFolderError(f"{file}: cannot be read ({error.strerror}).", "Check its permissions.") from None
 
 
 def _manifest(path: Path) -> dict[str, Any]:

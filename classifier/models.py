@@ -1,5 +1,6 @@
 """The shelf of models: which there are, which one is promoted, and the log of what changed."""
 
+import contextlib
 import datetime
 import fcntl
 import json
@@ -42,11 +43,15 @@ class Models:
         """The promoted model's folder. Raises ModelFolderError when nothing is promoted yet."""
         try:
             name = (self.home / POINTER).read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
+        except (OSError, UnicodeDecodeError):
             raise ModelFolderError(
                 f"No model is promoted in {self.home}.", "Run 'make setup' for the released one, or 'framewire train --promote'."
             ) from None
         return self.path(name)
+
+    def has_current(self) -> bool:
+        """Whether anything was ever promoted, whole or damaged."""
+        return (self.home / POINTER).exists()
 
     def current_name(self) -> str | None:
         """The name in the pointer, or None."""
@@ -85,17 +90,22 @@ class Models:
     def entries(self) -> list[dict[str, Any]]:
         """The log, oldest first."""
         try:
-            lines = (self.home / LOG).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
+            lines = (self.home / LOG).read_text(encoding="utf-8").split("\n")
+        except OSError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):  # a line torn by a crash
+                found.append(json.loads(line))
+        return found
 
     def record(self, event: str, **details: Any) -> None:
         """Append one line to the log and wait until it is on disk."""
         self.home.mkdir(parents=True, exist_ok=True)
         entry = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "event": event} | details
         with (self.home / LOG).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            torn = stream.tell() and not (self.home / LOG).read_bytes().endswith(b"\n")
+            stream.write(("\n" if torn else "") + json.dumps(entry, ensure_ascii=False) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
 

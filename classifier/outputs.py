@@ -12,7 +12,6 @@ import pyarrow.parquet
 
 from annotations.codebook import Codebook
 from annotations.errors import InputError
-from classifier.files import STDIN
 from classifier.predictions import Prediction, columns, flat
 
 ENDINGS = (".jsonl", ".csv", ".parquet")
@@ -25,6 +24,13 @@ def check(out: Path) -> None:
         raise InputError(f"{out}: unknown kind of output.", f"Its name must end in {', '.join(ENDINGS)}.")
     if not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder.", "Make it first, or write elsewhere.")
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder.", "Give the name of a file.")
+
+
+def rejects_of(out: Path) -> Path:
+    """The file beside `out` that lists what could not be scored."""
+    return out.with_name(f"{out.name}.rejects.jsonl")
 
 
 def line(row: dict[str, Any], prediction: Prediction) -> str:
@@ -55,7 +61,7 @@ def save(predictions: Sequence[Prediction], out: Path) -> Path:
         return out
     targets = max((sum(bool(answer.target) for answer in prediction.answers) for prediction in predictions), default=0)
     with out.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns(predictions[0].codebook, targets) if predictions else [])
+        writer = csv.DictWriter(stream, columns(predictions[0].codebook, targets) if predictions else [], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(flat(prediction.to_dict()) for prediction in predictions)
     return out
@@ -72,11 +78,11 @@ def assemble(parts: Path, out: Path, codebook: Codebook, targets: int, names: li
     writer(beside, shards, codebook, targets, names)
     with beside.open("rb") as stream:
         os.fsync(stream.fileno())
-    rejects = out.with_name(f"{out.stem}.rejects.jsonl")
+    rejects = rejects_of(out)
     rejects.unlink(missing_ok=True)
-    found = [text for shard in sorted(parts.glob("*.rejects")) for text in shard.read_text(encoding="utf-8").splitlines()]
+    found = b"".join(shard.read_bytes() for shard in sorted(parts.glob("*.rejects")))
     if found:
-        write_lines(rejects, found)
+        write_lines(rejects, [found.decode().removesuffix("\n")])
     beside.replace(out)
     return rejects if found else None
 
@@ -87,36 +93,48 @@ def _jsonl(out: Path, shards: list[Path], *_: Any) -> None:
             stream.write(shard.read_bytes())
 
 
-def _rows(shards: list[Path]) -> Iterator[dict[str, Any]]:
-    """Flat rows: the user's columns, then those of the prediction."""
+def _rows(shards: list[Path], wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """Flat rows: the user's columns, then those of the prediction that are `wanted` (a question without targets has none)."""
     for shard in shards:
-        with shard.open(encoding="utf-8") as stream:
+        with shard.open(encoding="utf-8", newline="\n") as stream:
             for text in stream:
                 row = json.loads(text)
-                yield row | flat(row.pop("prediction"))
+                prediction = flat(row.pop("prediction"))
+                yield row | {name: value for name, value in prediction.items() if name in wanted}
 
 
-def _header(shards: list[Path], codebook: Codebook, targets: int) -> list[str]:
-    own: dict[str, None] = {}
-    for row in _rows(shards):
-        own |= dict.fromkeys(name for name in row if not name.startswith("prediction."))
-    return [*own, *columns(codebook, targets)]
+def _header(shards: list[Path], ours: list[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for row in _rows(shards, frozenset()):
+        found |= dict.fromkeys(row)
+    return [*(name for name in found if name not in ours), *ours]
 
 
 def _csv(out: Path, shards: list[Path], codebook: Codebook, targets: int, _: list[str]) -> None:
-    header = _header(shards, codebook, targets)
+    ours = columns(codebook, targets)
+    header = _header(shards, ours)
     with out.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, header)
         writer.writeheader()
-        for row in _rows(shards):
+        for row in _rows(shards, frozenset(ours)):
             writer.writerow({name: encoded(value) if isinstance(value, dict | list) else value for name, value in row.items()})
 
 
 def _parquet(out: Path, shards: list[Path], codebook: Codebook, targets: int, names: list[str]) -> None:
-    schema = _schema(shards, _header(shards, codebook, targets), names)
+    ours = columns(codebook, targets)
+    schema = _schema(shards, _header(shards, ours), frozenset(ours), names)
+    try:
+        _write_parquet(out, shards, frozenset(ours), schema)
+    except (pyarrow.ArrowException, OverflowError, TypeError, ValueError):
+        # A type that does not come back from JSON (a duration, a map, ever larger numbers): the user's columns go out as text.
+        texts = [field if field.name in ours else pyarrow.field(field.name, pyarrow.string()) for field in schema]
+        _write_parquet(out, shards, frozenset(ours), pyarrow.schema(texts))
+
+
+def _write_parquet(out: Path, shards: list[Path], ours: frozenset[str], schema: pyarrow.Schema) -> None:
     with pyarrow.parquet.ParquetWriter(out, schema, compression="zstd") as writer:
         rows: list[dict[str, Any]] = []
-        for row in _rows(shards):
+        for row in _rows(shards, ours):
             rows.append(row)
             if len(rows) == ROWS_AT_ONCE:
                 writer.write_table(_table(rows, schema))
@@ -125,14 +143,15 @@ def _parquet(out: Path, shards: list[Path], codebook: Codebook, targets: int, na
             writer.write_table(_table(rows, schema))
 
 
-def _schema(shards: list[Path], header: list[str], names: list[str]) -> pyarrow.Schema:
-    """Types of the columns: as in a Parquet input; the prediction's own; else what the JSON values are, text where they differ."""
+def _schema(shards: list[Path], header: list[str], ours: frozenset[str], names: list[str]) -> pyarrow.Schema:
+    """Types of the columns: as in the input where that is one Parquet file; the prediction's own; else what the JSON values are, text where
+    they differ.
+    """
     known: dict[str, pyarrow.DataType] = {}
-    for name in names:
-        if name != STDIN and name.endswith(".parquet"):
-            known |= {field.name: field.type for field in pyarrow.parquet.read_schema(name)}
+    if len(names) == 1 and names[0].lower().endswith(".parquet"):
+        known = {field.name: field.type for field in pyarrow.parquet.read_schema(names[0]) if not pyarrow.types.is_dictionary(field.type)}
     kinds: dict[str, set[type]] = {name: set() for name in header}
-    for row in _rows(shards):
+    for row in _rows(shards, ours):
         for name, value in row.items():
             if value is not None:
                 kinds[name].add(type(value))

@@ -23,7 +23,9 @@ def serve(
     import uvicorn
 
     from demo.app import build
+    from demo.metrics import log_to_stderr
 
+    log_to_stderr()
     home = Path(os.environ.get("FRAMEWIRE_MODELS") or HOME)
     service = build(Models(home), database or f"sqlite:///{home.resolve()}/corrections.sqlite", model)
     typer.echo(f"Framewire: page at http://{host}:{port}/, API at http://{host}:{port}/docs. Stop with Ctrl+C.")

@@ -1,19 +1,21 @@
 """The REST API under /v1, as the README documents it; errors become status codes here and nowhere else."""
 
+import json
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from annotations.errors import FramewireError, InputError, StoreError
-from annotations.rows import Annotation
 from annotations.store import Store
 from classifier.classifier import LONGEST_TARGET, MOST_TARGETS
 from classifier.sentences import LONGEST_SENTENCE, Sentence
+from demo.corrections import Correction, keep
+from demo.metrics import Metrics
 from demo.serving import LONGEST_TEXT, MOST_TEXTS, BusyError, Serving
 
 RETRY_SECONDS = 2
@@ -83,7 +85,7 @@ class Problem(BaseModel):
 _PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 422, 429, 503)}
 
 
-def routes(serving: Serving, store: Store) -> APIRouter:
+def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
     """The API's routes over a serving model and a corrections database."""
     router = APIRouter(responses=_PROBLEMS)
 
@@ -111,22 +113,13 @@ def routes(serving: Serving, store: Store) -> APIRouter:
 
     @router.post("/v1/corrections", response_model=CorrectionResponse, status_code=201, summary="Keep a coder's correction")
     def correct(request: CorrectionRequest) -> dict[str, int]:
-        classifier = serving.classifier()
-        row: dict[str, Any] = {
-            "id": "new",
-            "document": request.document or "pasted",
-            "text": request.text,
-            "annotator": request.annotator,
-            "note": request.note,
-        }
-        row |= {"unsure": request.unsure, "sampling": "correction"}
-        for name in request.answers:
-            classifier.codebook.question(name)
-        try:
-            annotation = Annotation.from_dict(row | request.answers, classifier.codebook)
-        except ValueError as error:
-            raise InputError(f"The correction does not fit the codebook: {error}.", "See /v1/codebook.") from None
-        return {"correction": store.add(annotation, classifier.folder.name, request.key)}
+        return {"correction": keep(serving, store, Correction(**request.model_dump()))}
+
+    @router.get("/v1/corrections", summary="The corrections as annotated rows, JSONL", response_class=Response)
+    def export() -> Response:
+        rows = [json.dumps(row.to_dict(), ensure_ascii=False) + "\n" for row in store.rows(serving.classifier().codebook)]
+        headers = {"Content-Disposition": 'attachment; filename="corrections.jsonl"'}
+        return Response("".join(rows), media_type="application/x-ndjson", headers=headers)
 
     @router.get("/healthz", summary="The process answers")
     def healthz() -> dict[str, str]:
@@ -136,6 +129,11 @@ def routes(serving: Serving, store: Store) -> APIRouter:
     def readyz() -> dict[str, str]:
         store.ping()
         return {"status": "ready", "model": serving.classifier().folder.name}
+
+    @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+    def measured() -> Response:
+        folder = serving.classifier().folder
+        return Response(metrics.text(folder.name, folder.codebook.fingerprint), media_type="text/plain; version=0.0.4")
 
     return router
 
@@ -176,11 +174,14 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # FastAPI's word for a body that is no text or nested too deep
+            return _answer(422, "The request does not fit: body: not JSON. See /docs.")
         return _answer(error.status_code, {404: "No such page.", 405: "Method not allowed."}.get(error.status_code, "Refused."), error.headers)
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.error("unforeseen %s at %s", type(error).__name__, request.url.path)
+        route = getattr(request.scope.get("route"), "path", "other")
+        log.error("unforeseen", extra={"fields": {"error": type(error).__name__, "route": route}})
         return _answer(500, "Something went wrong here; it has been logged.")
 
 

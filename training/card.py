@@ -66,11 +66,10 @@ def _methods(folder: ModelFolder, report: dict[str, Any], settings: TrainingSett
         f"{name} macro-F1 {item['macro_f1']:.2f} [{item['macro_f1_interval'][0]:.2f}, {item['macro_f1_interval'][1]:.2f}]"
         for name, item in report["questions"].items()
     )
-    how = f"low-rank adapters of rank {settings.adapter_rank} on" if settings.adapter_rank else "all weights of"
     what = "one checkpoint for each question" if len(folder.members) > 1 else "one checkpoint"
     learnt, tuned, judged = (counts[split] for split in ("train", "validation", "test"))
     return (
-        f"We fine-tuned {how} {settings.encoder} ({what}; {settings.epochs:g} epochs, learning rate {settings.learning_rate:g}, "
+        f"We fine-tuned {settings.encoder} ({what}; {settings.epochs:g} epochs, learning rate {settings.learning_rate:g}, "
         f"batches of {settings.batch_size}, seed {settings.seed}) on {learnt['rows']:,} sentences of {learnt['documents']:,} documents, coded "
         f"with the codebook '{folder.codebook.name}' ({folder.codebook.fingerprint[:12]}), "
         f"{'with' if settings.context else 'without'} the preceding sentence as context. Probabilities were calibrated and thresholds set "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.codebook import Question
 from annotations.rows import Annotation
 from classifier.folder import ModelFolder
 from training.evaluate import judge
@@ -39,7 +40,7 @@ def compare(candidate: ModelFolder, promoted: ModelFolder, rows: Sequence[Annota
     differences = []
     for name, item in ours.items():
         other = theirs.get(name)
-        if other is None or not len(item.goal) or other.question.choose != item.question.choose:
+        if other is None or not len(item.goal) or _kind(other.question) != _kind(item.question):
             continue
         shared = [label for label in item.question.label_names if label in other.question.label_names]
         if len(shared) < (2 if item.question.choose == "one" else 1) or len(other.goal) != len(item.goal):
@@ -53,6 +54,10 @@ def compare(candidate: ModelFolder, promoted: ModelFolder, rows: Sequence[Annota
         low, high = (float(value) for value in np.quantile(draws, [0.025, 0.975]))
         differences.append(Difference(name, macro_f1(truth, chosen), macro_f1(truth, rival), low, high))
     return differences
+
+
+def _kind(question: Question) -> tuple[str, bool]:
+    return question.choose, question.per_target
 
 
 def _difference(truth: NDArray[np.bool_], chosen: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Callable[[NDArray[np.intp]], float]:

@@ -58,11 +58,12 @@ def _goal(question: Question, row: Annotation, target: str | None) -> list[float
 
 def goals(examples: Sequence[Example], member: Member, codebook: Codebook, question: str) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Indices of the examples that answer `question`, and its goals there, shape (found, labels)."""
+    width = sum(len(codebook.question(name).labels) for name in member.questions)
     begin = 0
     for name in member.questions:
         size = len(codebook.question(name).labels)
         if name == question:
-            matrix = np.array([example.goal for example in examples], dtype=np.float64).reshape(len(examples), -1)[:, begin : begin + size]
+            matrix = np.array([example.goal for example in examples], dtype=np.float64).reshape(len(examples), width)[:, begin : begin + size]
             asked = np.flatnonzero(~np.isnan(matrix).any(axis=1))
             return asked, matrix[asked]
         begin += size

@@ -12,7 +12,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from annotations.errors import TrainingError
-from classifier.folder import ONNX, ONNX_INT8, TOKENIZER
+from classifier.folder import ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
 
 OPSET = 17
 
@@ -27,6 +27,7 @@ def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: P
     tokenizer.save_pretrained(folder)
     if not (folder / TOKENIZER).is_file():
         raise TrainingError("This encoder has no fast tokenizer (tokenizer.json).", "Choose an encoder that has one.")
+    (folder / WEIGHTS).chmod(0o644)  # written for its owner alone; a service may run as somebody else
     _onnx(model, tokenizer, folder / ONNX)
     # Weights of 7 bits: processors without VNNI add pairs of products in 16 bits, which 8-bit weights overflow.
     logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing for these graphs

@@ -1,6 +1,7 @@
 """Fitting one checkpoint: transformers' Trainer over the examples of its questions, with the loss masked where nothing was asked."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import datasets
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch.nn import functional
 from transformers import (
     AutoConfig,
@@ -49,8 +51,6 @@ def fit(
     model, tokenizer = load(codebook, member, settings)
     # The vocabulary's vectors stay the encoder's: small sets cannot teach thirty thousand of them, and a third of the step is saved.
     model.get_input_embeddings().weight.requires_grad = False
-    if settings.adapter_rank:
-        model = _with_adapters(model, settings)
     arguments = _arguments(len(examples), settings, scratch)
     trainer = _MaskedTrainer(
         model=model,
@@ -61,10 +61,7 @@ def fit(
     )
     trainer.groups = [(len(codebook.question(name).labels), codebook.question(name).choose) for name in member.questions]
     trainer.head_learning_rate = settings.head_learning_rate
-    trainer.train(resume_from_checkpoint=any(scratch.glob("checkpoint-*")) or None)
-    if settings.adapter_rank:
-        model.save_pretrained(scratch / "adapter")
-        model = model.merge_and_unload()
+    trainer.train(resume_from_checkpoint=_last_whole(scratch))
     return model.eval(), tokenizer
 
 
@@ -81,10 +78,21 @@ def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tupl
             place, config=config, trust_remote_code=False, use_safetensors=True, ignore_mismatched_sizes=True
         )
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise TrainingError(f"The encoder '{settings.encoder}' cannot be loaded: {reason}", "Give a folder or Hub id with safetensors.") from None
     return model, tokenizer
+
+
+def _last_whole(scratch: Path) -> str | None:
+    """The latest checkpoint that was written to its end (its state is written last); half ones are removed."""
+    whole = []
+    for checkpoint in scratch.glob("checkpoint-*"):
+        if (checkpoint / "trainer_state.json").is_file():
+            whole.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint)
+    return str(max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1]))) if whole else None
 
 
 def bf16_is_fast() -> bool:
@@ -187,10 +195,3 @@ def masked_loss(logits: torch.Tensor, goal: torch.Tensor, weight: torch.Tensor, 
             losses = functional.cross_entropy(part[asked], wanted[asked], reduction="none")
         total = total + (losses * weight[asked]).sum() / weight[asked].sum()
     return total
-
-
-def _with_adapters(model: PreTrainedModel, settings: TrainingSettings) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(task_type="SEQ_CLS", r=settings.adapter_rank, lora_alpha=2 * settings.adapter_rank, target_modules="all-linear")
-    return get_peft_model(model, config)

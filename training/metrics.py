@@ -31,7 +31,7 @@ def figures(question: Question, goal: Matrix, chosen: NDArray[np.bool_], scores:
         if scores is not None and truth[:, column].any():
             labels[name]["average_precision"] = float(average_precision_score(truth[:, column], scores[:, column]))
     result = {"rows": len(truth), "labels": labels, "macro_f1": macro_f1(truth, chosen)}
-    result["micro_f1"] = float(f1_score(truth, chosen, average="micro", zero_division=0))
+    result["micro_f1"] = float(f1_score(truth.ravel(), chosen.ravel(), zero_division=0))
     if scores is not None:
         precisions = [item["average_precision"] for item in labels.values() if "average_precision" in item]
         result["mean_average_precision"] = float(np.mean(precisions)) if precisions else None
@@ -44,7 +44,8 @@ def figures(question: Question, goal: Matrix, chosen: NDArray[np.bool_], scores:
 def macro_f1(truth: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> float:
     """Mean of the labels' F1 over labels that occur in `truth` or are chosen."""
     used = (truth | chosen).any(axis=0)
-    return float(f1_score(truth[:, used], chosen[:, used], average="macro", zero_division=0)) if used.any() else 0.0
+    # Label by label: scikit-learn takes a single column for a two-class problem and would average the absent class too.
+    return float(np.mean([f1_score(truth[:, column], chosen[:, column], zero_division=0) for column in np.flatnonzero(used)])) if used.any() else 0.0
 
 
 def calibration_error(question: Question, truth: NDArray[np.bool_], scores: Matrix) -> float:

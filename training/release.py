@@ -1,63 +1,100 @@
-"""The released model: adapters small enough for the repository, joined to the packaged encoder into a model folder."""
+"""The released model: its difference to the packaged encoder, in eight bits, small enough for the repository."""
 
 import dataclasses
 import json
 import shutil
 from pathlib import Path
 
-from peft import PeftModel
+import torch
+from safetensors.torch import load_file, save_file
 
 from annotations.codebook import Codebook
 from annotations.errors import TrainingError
 from classifier.calibration import Calibration
-from classifier.folder import Member, ModelFolder, write_manifest, written_beside
+from classifier.folder import MANIFEST, WEIGHTS, Member, ModelFolder, write_manifest, written_beside
 from classifier.models import Models
 from training.export import export
 from training.fit import load
 from training.settings import TrainingSettings
 
 RELEASED = Path(__file__).with_name("released")
-DOCUMENTS = ("report.json", "settings.json", "splits.json", "README.md", "codebook.json", "calibration.json", "manifest.json")
+DIFFERENCE = "difference.safetensors"
+DOCUMENTS = ("report.json", "settings.json", "splits.json", "README.md")
+DESCRIPTIONS = ("codebook.json", "calibration.json", MANIFEST)
+STEPS = 127  # of an eight-bit number on either side of zero
+SCALE = ".scale"
+
+Tensors = dict[str, torch.Tensor]
 
 
 def release(folder: ModelFolder, place: Path = RELEASED) -> Path:
-    """Copy a trained model's adapters and documents, without weights, to `place`. Raises TrainingError where it has no adapters."""
-    if not all((folder.path / member.folder / "adapter").is_dir() for member in folder.members):
-        raise TrainingError(f"{folder.path}: trained without adapters.", "Train with --adapter-rank 16 or so; full weights are too large.")
+    """Write a trained model's documents and, for each checkpoint, its difference to the encoder to `place`."""
+    settings = _settings(folder.path)
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    for name in DOCUMENTS:
-        shutil.copy2(folder.path / name, place / name)
     for member in folder.members:
-        shutil.copytree(folder.path / member.folder / "adapter", place / member.folder / "adapter")
+        encoder, _ = load(folder.codebook, member, settings)
+        (place / member.folder).mkdir(parents=True, exist_ok=True)
+        save_file(difference(load_file(folder.path / member.folder / WEIGHTS), encoder.state_dict()), place / member.folder / DIFFERENCE)
+    for name in (*DOCUMENTS, *DESCRIPTIONS):
+        shutil.copy2(folder.path / name, place / name)
     return place
 
 
+def difference(trained: Tensors, encoder: Tensors) -> Tensors:
+    """What training changed: matrices as int8 with a float32 scale for each row, vectors and heads whole, unchanged tensors left out."""
+    stored: Tensors = {}
+    for name, weights in trained.items():
+        if name in encoder and torch.equal(weights, encoder[name]):
+            continue
+        if weights.ndim != 2 or "classifier" in name:
+            stored[name] = weights.contiguous()
+            continue
+        change = weights - encoder[name]
+        scale = (change.abs().amax(dim=1, keepdim=True) / STEPS).clamp_min(torch.finfo(torch.float32).tiny)
+        stored[name] = torch.round(change / scale).to(torch.int8)
+        stored[name + SCALE] = scale
+    return stored
+
+
+def joined(stored: Tensors, encoder: Tensors) -> Tensors:
+    """The trained weights again, to within half a step of each row's scale."""
+    weights = dict(encoder)
+    for name, tensor in stored.items():
+        if name.endswith(SCALE):
+            continue
+        weights[name] = encoder[name] + tensor.float() * stored[name + SCALE] if name + SCALE in stored else tensor
+    return weights
+
+
 def install(models: Models, place: Path = RELEASED) -> ModelFolder:
-    """Make the released model's folder among `models` from its adapters and the encoder, and promote it if nothing is.
+    """Make the released model's folder among `models` from its differences and the encoder, and promote it if nothing is.
 
     Raises TrainingError when no model is released or the encoder is missing.
     """
     try:
-        manifest = json.loads((place / "manifest.json").read_bytes())
-        stored = json.loads((place / "settings.json").read_bytes())
+        manifest = json.loads((place / MANIFEST).read_bytes())
         codebook = Codebook.from_dict(json.loads((place / "codebook.json").read_bytes()))
         calibrations = {name: Calibration.from_dict(item) for name, item in json.loads((place / "calibration.json").read_bytes()).items()}
+        settings = _settings(place)
     except OSError as error:
         raise TrainingError(f"{place}: the released model is not complete ({error.strerror}).", "Clone the repository again.") from None
-    settings = TrainingSettings(**{field.name: stored[field.name] for field in dataclasses.fields(TrainingSettings)})
     out = models.home / manifest["name"]
     if not out.exists():
         members = tuple(Member(item["folder"], tuple(item["questions"])) for item in manifest["members"])
         with written_beside(out) as beside:
             for member in members:
                 model, tokenizer = load(codebook, member, settings)
-                joined = PeftModel.from_pretrained(model, str(place / member.folder / "adapter")).merge_and_unload()
-                export(joined.eval(), tokenizer, beside / member.folder)
-            for name in ("report.json", "settings.json", "splits.json", "README.md"):
+                model.load_state_dict(joined(load_file(place / member.folder / DIFFERENCE), model.state_dict()))
+                export(model.eval(), tokenizer, beside / member.folder)
+            for name in DOCUMENTS:
                 shutil.copy2(place / name, beside / name)
             folder = ModelFolder(beside, manifest["name"], codebook, calibrations, members, manifest["context"], manifest["max_tokens"])
             write_manifest(beside, folder)
     if models.current_name() is None:
         models.promote(out, "released model")
     return ModelFolder.load(out)
+
+
+def _settings(place: Path) -> TrainingSettings:
+    stored = json.loads((place / "settings.json").read_bytes())
+    return TrainingSettings(**{field.name: stored[field.name] for field in dataclasses.fields(TrainingSettings)})

@@ -13,18 +13,16 @@ class TrainingSettings:
     """All that a run can be told besides its rows and codebook. Checked on creation; raises TrainingError.
 
     `encoder` is the packaged default's name, a folder, or a Hub id. `encoders` says whether one checkpoint answers all questions or
-    each has its own. `adapter_rank` 0 trains all weights, more trains low-rank adapters (Hu et al. 2021) of that rank. `context` reads the
-    sentence before too. `unsure_weight` is what a row counts that its coders marked as unsure.
+    each has its own. `context` reads the sentence before too. `unsure_weight` is what a row counts that its coders marked as unsure.
     """
 
     encoder: str = PACKAGED
     encoders: str = "per_question"
     context: bool = False
-    epochs: float = 4.0
-    learning_rate: float = 1.2e-4
+    epochs: float = 3.0
+    learning_rate: float = 8e-5
     head_learning_rate: float = 1e-3
     batch_size: int = 32
-    adapter_rank: int = 0
     unsure_weight: float = 1.0
     max_tokens: int = 128
     seed: int = 1
@@ -35,8 +33,8 @@ class TrainingSettings:
         if not 0 < self.epochs <= 100:
             raise TrainingError(f"epochs = {self.epochs}.", "Use a number above 0 and up to 100.")
         if not 0 < self.learning_rate < 1 or not 0 < self.head_learning_rate < 1:
-            raise TrainingError("A learning rate is not between 0 and 1.", "Use 2e-5 to 2e-4 for all weights, about 1e-3 for adapters.")
-        if self.batch_size < 1 or self.adapter_rank < 0 or not 8 <= self.max_tokens <= 512:
-            raise TrainingError("batch_size, adapter_rank or max_tokens is out of range.", "Use at least 1, at least 0, and 8 to 512.")
+            raise TrainingError("A learning rate is not between 0 and 1.", "Use 2e-5 to 2e-4.")
+        if self.batch_size < 1 or not 8 <= self.max_tokens <= 512:
+            raise TrainingError("batch_size or max_tokens is out of range.", "Use at least 1, and 8 to 512.")
         if not 0 < self.unsure_weight <= 1:
             raise TrainingError(f"unsure_weight = {self.unsure_weight}.", "Use a number above 0 and up to 1.")

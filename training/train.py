@@ -16,7 +16,7 @@ import numpy as np
 from annotations import rows as annotated
 from annotations import splits
 from annotations.codebook import Codebook, Question
-from annotations.errors import ModelFolderError, TrainingError
+from annotations.errors import TrainingError
 from annotations.rows import Annotation, Answer
 from classifier.calibration import Calibration
 from classifier.folder import Member, ModelFolder, write_json, write_manifest, written_beside
@@ -65,7 +65,13 @@ def train(
     digest = data_digest(rows)
     key = hashlib.sha256(json.dumps([digest, codebook.fingerprint, dataclasses.asdict(settings)]).encode()).hexdigest()
     name = f"{datetime.date.today().isoformat()}-{key[:6]}"
-    out = _free(out if out is not None else models.home / name)
+    if out is None:
+        out = _free(models.home / name)
+    elif out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise TrainingError(f"{out}: is there already.", "Choose another --out, or remove it.")
+    elif out.exists():
+        out.rmdir()
+    name = out.name
     say(f"{len(rows):,} rows: {len(parts['train']):,} to learn from, {len(parts['validation']):,} for thresholds, {len(parts['test']):,} to judge.")
     scratch = models.home / ".training" / key[:16]
     with written_beside(out) as beside:
@@ -95,14 +101,13 @@ def train(
 
 def consider(folder: ModelFolder, test: Sequence[Annotation], models: Models, promote: bool) -> tuple[list[Difference], bool]:
     """Compare with the promoted model and, if asked, promote the candidate where it is not worse on any question."""
-    try:
-        promoted = ModelFolder.load(models.current())
-    except ModelFolderError:
+    if not models.has_current():
         if promote:
             models.promote(folder.path, "first model")
         return [], promote
+    promoted = ModelFolder.load(models.current())
     differences = compare(folder, promoted, test)
-    if not promote or any(item.worse for item in differences):
+    if not promote or not differences or any(item.worse for item in differences):
         return differences, False
     models.promote(folder.path, f"not worse than {promoted.name} beyond {MARGIN} macro-F1", differences=[dataclasses.asdict(d) for d in differences])
     return differences, True
@@ -170,8 +175,6 @@ def _fitted(
         place = scratch / "-".join(member.questions)
         model, tokenizer = fit(examples, codebook, member, settings, place)
         export(model, tokenizer, beside / member.folder)
-        if settings.adapter_rank:
-            shutil.copytree(place / "adapter", beside / member.folder / "adapter", ignore=shutil.ignore_patterns("*.md"))
     plain = {question.name: Calibration.plain(question) for question in codebook.questions}
     return ModelFolder(beside, name, codebook, plain, members, settings.context, settings.max_tokens)
 
@@ -247,8 +250,5 @@ def _versions() -> dict[str, str]:
 def _free(out: Path) -> Path:
     """`out`, or with a number where a run of the same inputs has its name already."""
     if not out.exists():
-        return out
-    if out.is_dir() and not any(out.iterdir()):
-        out.rmdir()
         return out
     return next(path for number in range(2, 10_000) if not (path := out.with_name(f"{out.name}-{number}")).exists())

@@ -1,0 +1,81 @@
+// A click, Enter or a blank on a sentence opens its probabilities below its paragraph; Escape or a second click closes them.
+(() => {
+  const make = (tag, name, text) => {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    if (text !== undefined) node.textContent = text; // never innerHTML: what is drawn here came from outside
+    return node;
+  };
+
+  const close = () => {
+    document.querySelectorAll(".fw-panel").forEach((panel) => panel.remove());
+    document.querySelectorAll('.fw-s[aria-expanded="true"]').forEach((s) => s.setAttribute("aria-expanded", "false"));
+  };
+
+  const bar = ([name, score, colour, held, uncertain]) => {
+    const row = make("div", "fw-bar" + (held ? " fw-held" : ""));
+    row.style.setProperty("--c", colour);
+    const fill = make("span", "fw-fill" + (uncertain ? " fw-unsure" : ""));
+    fill.style.width = `${score * 100}%`;
+    const track = make("span", "fw-track");
+    track.append(fill);
+    const percent = `${Math.round(score * 100)}%` + (uncertain ? ", uncertain" : "");
+    row.append(make("span", "fw-name", (held ? "✓ " : "") + name), make("span", "fw-count", percent), track);
+    return row;
+  };
+
+  const open = (sentence) => {
+    close();
+    const panel = make("aside", "fw-panel");
+    panel.setAttribute("role", "status");
+    panel.setAttribute("aria-label", `Probabilities of sentence ${sentence.dataset.n}`);
+    panel.append(make("p", "fw-panel-title", `Sentence ${sentence.dataset.n}`));
+    for (const [title, rows] of JSON.parse(sentence.dataset.scores)) {
+      const group = make("div", "fw-group");
+      group.append(make("p", "fw-group-title", title), ...rows.map(bar));
+      panel.append(group);
+    }
+    const buttons = make("div", "fw-buttons");
+    if (document.querySelector("#chosen input")) {
+      const correct = make("button", "fw-button", "Correct this sentence");
+      correct.onclick = () => choose(sentence.dataset.n);
+      buttons.append(correct);
+    }
+    const shut = make("button", "fw-button", "Close");
+    shut.onclick = () => { close(); sentence.focus(); };
+    buttons.append(shut);
+    panel.append(buttons);
+    sentence.closest("p, h2, h3").after(panel);
+    sentence.setAttribute("aria-expanded", "true");
+    choose(sentence.dataset.n, false);
+  };
+
+  // The form listens to its number field; 'visit' also goes there.
+  const choose = (number, visit = true) => {
+    const field = document.querySelector("#chosen input");
+    if (!field) return;
+    field.value = number;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    if (!visit) return;
+    document.querySelector("#correct").scrollIntoView({ block: "start" });
+    field.focus({ preventScroll: true });
+  };
+
+  const toggle = (sentence) => (sentence.getAttribute("aria-expanded") === "true" ? close() : open(sentence));
+
+  document.addEventListener("click", (event) => {
+    const sentence = event.target.closest?.(".fw-s");
+    if (sentence && !String(getSelection())) toggle(sentence); // selecting words is no click
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      const opened = document.querySelector('.fw-s[aria-expanded="true"]');
+      close();
+      opened?.focus();
+    }
+    if ((event.key === "Enter" || event.key === " ") && event.target.matches?.(".fw-s")) {
+      event.preventDefault();
+      toggle(event.target);
+    }
+  });
+})();
