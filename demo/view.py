@@ -69,8 +69,8 @@ def quoted(text: str) -> str:
     return f'<blockquote class="fw-quote">{html.escape(text)}</blockquote>'
 
 
-def prose(predictions: Sequence[Prediction], text: str) -> str:
-    """The article with its paragraphs, headings and furniture; each sentence has the colours and marks of its labels and opens its scores."""
+def prose(predictions: Sequence[Prediction], text: str, opens: bool = True) -> str:
+    """The article with its paragraphs, headings and furniture; each sentence has the colours and marks of its labels and `opens` its scores."""
     parts, headed = [], False
     several = len(predictions) > 1
     for paragraph in _paragraphs(predictions, text):
@@ -78,7 +78,7 @@ def prose(predictions: Sequence[Prediction], text: str) -> str:
         tag, look = "p", "fw-furniture" if set(kinds) == {"furniture"} else "fw-text"
         if kinds == ["heading"]:
             tag, look, headed = ("h3", "fw-subhead", True) if headed else ("h2", "fw-headline", True)
-        words = " ".join(_sentence(item, found == "furniture") for item, found in zip(paragraph, kinds, strict=True))
+        words = " ".join(_sentence(item, found == "furniture", opens) for item, found in zip(paragraph, kinds, strict=True))
         parts.append(f'<{tag} class="{look}">{words}</{tag}>')
     return f'<article class="fw-prose">{"".join(parts)}</article>'
 
@@ -103,7 +103,7 @@ def _paragraphs(predictions: Sequence[Prediction], text: str) -> list[list[Predi
     return found
 
 
-def _sentence(item: Prediction, furniture: bool) -> str:
+def _sentence(item: Prediction, furniture: bool, opens: bool) -> str:
     held = [(answer, label) for answer in item.answers if not answer.target for label in answer.labels]
     held.sort(key=lambda pair: -pair[0].score(pair[1]))
     words = html.escape(item.sentence.text)
@@ -115,12 +115,11 @@ def _sentence(item: Prediction, furniture: bool) -> str:
     marks = "".join(_mark(answer, label) for answer, label in held + near)
     targets = targets_of(item)
     signs = "".join(_sign(answer, targets) for answer in item.answers if answer.target)
-    data = html.escape(json.dumps([_scores(answer) for answer in item.answers]), quote=True)
-    small = " fw-furniture" if furniture else ""
-    return (
-        f'<span class="fw-s{small}" role="button" tabindex="0" aria-expanded="false" data-n="{item.sentence.position + 1}" data-scores="{data}">'
-        f"{words}{marks}{signs}</span>"
-    )
+    button = ""
+    if opens:
+        data = html.escape(json.dumps([_scores(answer) for answer in item.answers]), quote=True)
+        button = f' role="button" tabindex="0" aria-expanded="false" data-n="{item.sentence.position + 1}" data-scores="{data}"'
+    return f'<span class="fw-s{" fw-furniture" if furniture else ""}"{button}>{words}{marks}{signs}</span>'
 
 
 def _mark(answer: Answer, label: str) -> str:
@@ -244,6 +243,6 @@ def report(predictions: Sequence[Prediction], text: str, css: str, date: str) ->
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<title>Framewire report</title><style>{css}</style></head><body class="fw-report">'
         f'<p class="fw-about">Framewire report. {about} {warning}</p>'
-        f'<div class="fw-columns">{summary(predictions, first.codebook)}{prose(predictions, text)}</div>'
+        f'<div class="fw-columns">{summary(predictions, first.codebook)}{prose(predictions, text, opens=False)}</div>'
         f"{grid(*scores(predictions))}</body></html>"
     )

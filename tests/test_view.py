@@ -135,6 +135,7 @@ def test_the_report_stands_alone(classifier: Classifier) -> None:
     found = Tags(report)
     assert not {"script", "link", "img", "a", "iframe"} & {tag for tag, _ in found.tags}
     assert "http" not in report and "url(" not in report and "@import" not in report
+    assert not [item for item in found.classed("fw-s") if "role" in item], "what cannot be opened is no button"
     for told in (predictions[0].model, classifier.codebook.fingerprint, "2026-11-22", "The troops came."):
         assert told in found.words
     assert sum(tag == "tr" for tag, _ in found.tags) == len(predictions) + 1
