@@ -14,7 +14,7 @@ setup: .venv/ready models/current
 
 # The released model: its difference to the packaged encoder, joined to it (under a minute).
 models/current: | .venv/ready
-	$(RUN) models install
+	if [ -d training/released ]; then $(RUN) models install; else $(RUN) train --promote; fi
 
 demo: setup
 	$(RUN) serve
@@ -26,16 +26,16 @@ score: setup
 	@test -n "$(IN)" || { echo 'Usage: make score IN=articles/ OUT=out.jsonl TARGET="NATO expansion"'; exit 2; }
 	$(RUN) score $(IN) -o $(or $(OUT),out.jsonl) --target "$(or $(TARGET),NATO expansion)"
 
-check: setup
+check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(RUN) annotations check
 
-test: setup
+test: .venv/ready
 	HF_HUB_OFFLINE=1 $(BIN)/pytest
 
-soak: setup
+soak: .venv/ready
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m slow
 
 # Renews requirements.lock after a change of pyproject.toml.

@@ -66,7 +66,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=128,
+        max_position_embeddings=128, initializer_range=0.2,
     )
     BertModel(config).save_pretrained(folder)
     return folder
@@ -97,7 +97,7 @@ def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny_settings(encoder: Path, **changes: object) -> TrainingSettings:
-    return TrainingSettings(**({"encoder": str(encoder), "epochs": 40, "learning_rate": 3e-3, "head_learning_rate": 3e-3, "batch_size": 8} | changes))  # type: ignore[arg-type]
+    return TrainingSettings(**({"encoder": str(encoder), "epochs": 30, "learning_rate": 3e-3, "head_learning_rate": 3e-3, "batch_size": 8} | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_some_bad_rows_end_in_their_own_exit_code(framewire, tmp_path: Path) -> 
     (tmp_path / "in.jsonl").write_text('{"text": "Rain fell."}\n{"text": ""}\n')
     done = framewire("score", tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl")
     assert done.returncode == 3
-    assert b"out.rejects.jsonl" in done.stderr
+    assert b"out.jsonl.rejects.jsonl" in done.stderr
 
 
 def test_the_promoted_model_is_shown_as_json(framewire, trained: tuple[Models, Run]) -> None:  # type: ignore[no-untyped-def]

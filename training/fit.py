@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from training.settings import TrainingSettings
 
 WARM_UP = 0.1  # share of the steps during which the learning rate rises
 WEIGHT_DECAY = 0.01
+GROUPED = 20  # batches that are sorted by length together
 CHECKPOINTS = 8  # a killed run loses at most this share of its steps (one in eight)
 
 
@@ -81,7 +82,21 @@ def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tupl
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise TrainingError(f"The encoder '{settings.encoder}' cannot be loaded: {reason}", "Give a folder or Hub id with safetensors.") from None
+    _start_pooler(model)
     return model, tokenizer
+
+
+def _start_pooler(model: PreTrainedModel) -> None:
+    """Start the pooler as the identity where there is one.
+
+    Sentence encoders were trained by the mean of their tokens; the pooler that is stored with them was not, and learning through it
+    measured far slower.
+    """
+    dense = getattr(getattr(model.base_model, "pooler", None), "dense", None)
+    if dense is not None and dense.in_features == dense.out_features:
+        with torch.no_grad():
+            dense.weight.copy_(torch.eye(dense.in_features))
+            dense.bias.zero_()
 
 
 def _last_whole(scratch: Path) -> str | None:
@@ -110,7 +125,6 @@ def _arguments(size: int, settings: TrainingSettings, scratch: Path) -> Training
         lr_scheduler_type="linear",
         warmup_steps=WARM_UP,
         weight_decay=WEIGHT_DECAY,
-        train_sampling_strategy="group_by_length",
         bf16=bf16_is_fast(),
         seed=settings.seed,
         save_strategy="steps",
@@ -152,11 +166,45 @@ class _Collator:
         return batch
 
 
+class _LikeLengths(torch.utils.data.Sampler[int]):
+    """Row numbers in an order that makes batches of like length, the batches themselves in random order.
+
+    transformers' own grouping goes from long to short within fifty batches; here labels go with length, and the loss swung with it.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called before each epoch, also of a resumed run, so that its order is the same."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        random = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
+        shuffled = torch.randperm(len(self.lengths), generator=random).tolist()
+        window = self.batch_size * GROUPED
+        batches = []
+        for start in range(0, len(shuffled), window):
+            near = sorted(shuffled[start : start + window], key=lambda row: self.lengths[row])
+            batches += [near[first : first + self.batch_size] for first in range(0, len(near), self.batch_size)]
+        whole = [batch for batch in batches if len(batch) == self.batch_size]
+        rest = [row for batch in batches if len(batch) < self.batch_size for row in batch]
+        for number in torch.randperm(len(whole), generator=random).tolist():
+            yield from whole[number]
+        yield from rest
+
+
 class _MaskedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
     """Trainer whose loss is, for each question, binary or softmax cross-entropy over the rows that were asked it."""
 
     groups: list[tuple[int, str]]
     head_learning_rate: float
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
+        return _LikeLengths(self.train_dataset["length"], self.args.train_batch_size, self.args.seed)
 
     def log(self, logs: dict[str, float], *_: Any, **__: Any) -> None:
         """Say nothing: the progress bar is enough, and the report has the figures."""
@@ -171,8 +219,9 @@ class _MaskedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped 
         """AdamW with its own learning rate for the head, which starts from nothing."""
         optimizer: torch.optim.Optimizer | None = getattr(self, "optimizer", None)
         if optimizer is None:
-            head = [item for name, item in self.model.named_parameters() if "classifier" in name and item.requires_grad]
-            body = [item for name, item in self.model.named_parameters() if "classifier" not in name and item.requires_grad]
+            trained = [(name, item) for name, item in self.model.named_parameters() if item.requires_grad]
+            head = [item for name, item in trained if "classifier" in name or "pooler" in name]
+            body = [item for name, item in trained if not ("classifier" in name or "pooler" in name)]
             groups = [{"params": body, "lr": self.args.learning_rate}, {"params": head, "lr": self.head_learning_rate}]
             optimizer = torch.optim.AdamW(groups, weight_decay=self.args.weight_decay, fused=True)
             self.optimizer = optimizer

@@ -42,10 +42,14 @@ def figures(question: Question, goal: Matrix, chosen: NDArray[np.bool_], scores:
 
 
 def macro_f1(truth: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> float:
-    """Mean of the labels' F1 over labels that occur in `truth` or are chosen."""
-    used = (truth | chosen).any(axis=0)
-    # Label by label: scikit-learn takes a single column for a two-class problem and would average the absent class too.
-    return float(np.mean([f1_score(truth[:, column], chosen[:, column], zero_division=0) for column in np.flatnonzero(used)])) if used.any() else 0.0
+    """Mean of the labels' F1 over labels that occur in `truth` or are chosen; 0 where none is.
+
+    F1 = 2 TP / (2 TP + FP + FN), label by label: a bootstrap asks a thousand times, and scikit-learn takes a millisecond for each.
+    """
+    hits = 2.0 * (truth & chosen).sum(axis=0)
+    counts = truth.sum(axis=0) + chosen.sum(axis=0)
+    used = counts > 0
+    return float(np.mean(hits[used] / counts[used])) if used.any() else 0.0
 
 
 def calibration_error(question: Question, truth: NDArray[np.bool_], scores: Matrix) -> float:

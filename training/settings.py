@@ -22,7 +22,7 @@ class TrainingSettings:
     epochs: float = 3.0
     learning_rate: float = 8e-5
     head_learning_rate: float = 1e-3
-    batch_size: int = 32
+    batch_size: int = 16
     unsure_weight: float = 1.0
     max_tokens: int = 128
     seed: int = 1
