@@ -66,7 +66,8 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=128, initializer_range=0.2,
+        max_position_embeddings=128,
+        initializer_range=0.2,
     )
     BertModel(config).save_pretrained(folder)
     return folder
