@@ -89,8 +89,8 @@ def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tupl
 def _start_pooler(model: PreTrainedModel) -> None:
     """Start the pooler as the identity where there is one.
 
-    Sentence encoders were trained by the mean of their tokens; the pooler that is stored with them was not, and learning through it
-    measured far slower.
+    Sentence encoders were trained by the mean of their tokens, so the pooler stored with them may be anything. Whether it alone held
+    learning back was not isolated (docs/results.md).
     """
     dense = getattr(getattr(model.base_model, "pooler", None), "dense", None)
     if dense is not None and dense.in_features == dense.out_features:
