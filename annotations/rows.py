@@ -1,7 +1,7 @@
 """Annotated rows: one sentence, who coded it, and the answers to the codebook's questions."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,15 +113,16 @@ def files(path: Path | str) -> list[Path]:
     return [path]
 
 
-def read(path: Path | str, codebook: Codebook) -> list[Annotation]:
-    """Read and check all rows of a .jsonl file or folder.
+def read(path: Path | str | Sequence[Path], codebook: Codebook) -> list[Annotation]:
+    """Read and check all rows of a .jsonl file or folder, or of several.
 
     Raises RowsError that names file and line of up to MOST_FAULTS faults; rows are all right or none is returned.
     """
     rows: list[Annotation] = []
     places: dict[str, str] = {}
     faults: list[str] = []
-    for file in files(path):
+    paths = [path] if isinstance(path, Path | str) else path
+    for file in dict.fromkeys(file for item in paths for file in files(item)):
         for number, raw in _lines(file):
             place = f"{file}:{number}"
             try:
@@ -137,7 +138,7 @@ def read(path: Path | str, codebook: Codebook) -> list[Annotation]:
         more = f"\n... and {len(faults) - MOST_FAULTS} more." if len(faults) > MOST_FAULTS else ""
         raise RowsError("\n".join(faults[:MOST_FAULTS]) + more, "Mend these lines and try again; nothing was changed.")
     if not rows:
-        raise RowsError(f"{path}: no rows.", "Give at least a few annotated sentences.")
+        raise RowsError(f"{', '.join(map(str, paths))}: no rows.", "Give at least a few annotated sentences.")
     return rows
 
 

@@ -14,6 +14,8 @@ from annotations.codebook import Codebook
 from classifier.folder import ModelFolder
 from classifier.models import HOME, Models
 
+Rows = Annotated[list[Path] | None, typer.Option("--annotations", help="Rows: a .jsonl file or a folder of them; may be repeated. Default: ours.")]
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Retrain on new labels, judge a model, choose which one serves.")
 shelf = typer.Typer(no_args_is_help=True, help="List, show, promote and roll back models.")
 app.add_typer(shelf, name="models")
@@ -26,7 +28,7 @@ def models() -> Models:
 
 @app.command()
 def train(
-    annotations: Annotated[Path, typer.Option(help="Rows: a .jsonl file or a folder of them.")] = annotated.OURS,
+    annotations: Rows = None,
     codebook: Annotated[Path, typer.Option(help="Codebook, a .toml file.")] = OUR_CODEBOOK,
     encoder: Annotated[str, typer.Option(help="Packaged name, folder or Hub id.")] = "all-MiniLM-L6-v2",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 1,
@@ -35,15 +37,16 @@ def train(
     epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 3.0,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 8e-5,
     encoders: Annotated[str, typer.Option(help="'per_question' or 'shared'.")] = "per_question",
+    setfit: Annotated[bool, typer.Option("--setfit", help="Add SetFit to the baselines (an optional extra; minutes to an hour more).")] = False,
 ) -> None:
     """Train a model on annotated rows and report on the test documents."""
-    # Imported here: torch takes seconds, and 'framewire models' must not need it.
+    # Imported here: scikit-learn takes seconds (torch ten, and comes later still), and 'framewire models' must not need it.
     from training.card import table
     from training.settings import TrainingSettings
     from training.train import train as run
 
     settings = TrainingSettings(encoder=encoder, seed=seed, epochs=epochs, learning_rate=learning_rate, encoders=encoders)
-    made = run(annotations, Codebook.load(codebook), settings, models(), out, promote, typer.echo)
+    made = run(annotations or [annotated.OURS], Codebook.load(codebook), settings, models(), out, promote, typer.echo, setfit)
     typer.echo(table(made.report))
     for item in made.differences:
         verdict = "worse" if item.worse else "not worse"
@@ -54,8 +57,7 @@ def train(
     if made.promoted:
         typer.echo(f"Promoted {made.folder.name}.")
     elif promote:
-        reason = "worse than the promoted model" if made.differences else "no question in common with the promoted model to compare by"
-        typer.echo(f"Not promoted: {reason}. 'framewire models promote {made.folder.path}' overrides this.")
+        typer.echo(f"Not promoted: {made.refusal}. 'framewire models promote {made.folder.path}' overrides this.")
     typer.echo(f"Model folder: {made.folder.path}")
 
 

@@ -1,6 +1,6 @@
 """Judging a model folder on annotated rows, through the same network that serves it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from classifier.calibration import Calibration
 from classifier.folder import ModelFolder
 from classifier.network import Network
 from training.examples import Example, build, goals
-from training.metrics import figures, interval, macro_f1
+from training.metrics import figures, intervals
 
 Matrix = NDArray[np.float64]
 
@@ -58,22 +58,37 @@ def judge(folder: ModelFolder, rows: Sequence[Annotation], network: Network | No
 
 
 def summarize(judged: dict[str, Judged], calibrations: dict[str, Calibration]) -> dict[str, Any]:
-    """Figures of each question that was asked, with a 95% interval on its macro-F1."""
+    """Figures of each question that was asked, with 95% intervals on F1, and by the rows' source where there are several."""
     report: dict[str, Any] = {}
     for name, item in judged.items():
         if not len(item.goal):
             continue
         calibration = calibrations[name]
         scores = item.scores(calibration)
-        chosen = calibration.decide(item.question, scores)
+        chosen, truth = calibration.decide(item.question, scores), item.goal > 0.5
         report[name] = figures(item.question, item.goal, chosen, scores)
-        report[name]["macro_f1_interval"] = interval(item.documents, _macro(item.goal > 0.5, chosen))
+        found = intervals(item.question, truth, chosen, item.documents)
+        report[name]["macro_f1_interval"] = found["macro_f1"]
+        for label, pair in found["labels"].items():
+            report[name]["labels"][label]["f1_interval"] = pair
         report[name]["documents"] = len(set(item.documents))
+        sources = list(dict.fromkeys(row.source for row in item.rows))
+        if len(sources) > 1:
+            held = np.array([sources.index(row.source) for row in item.rows])
+            report[name]["sources"] = {source or "(none)": _part(item, chosen, held == number) for number, source in enumerate(sources)}
     return report
 
 
-def _macro(truth: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> Any:
-    return lambda indices: macro_f1(truth[indices], chosen[indices])
+def by_target(judged: Judged, calibration: Calibration, known: Collection[str]) -> dict[str, Any]:
+    """Figures on targets that training rows asked about ("seen") and on those that they never did ("unseen"); a part without rows is absent."""
+    chosen = judged.chosen(calibration)
+    seen = np.array([example.target in known for example in judged.examples])
+    return {name: _part(judged, chosen, part) for name, part in (("seen", seen), ("unseen", ~seen)) if part.any()}
+
+
+def _part(judged: Judged, chosen: NDArray[np.bool_], part: NDArray[np.bool_]) -> dict[str, Any]:
+    found = figures(judged.question, judged.goal[part], chosen[part])
+    return {key: found[key] for key in ("rows", "macro_f1", "f_avg") if key in found}
 
 
 def evaluate(folder: ModelFolder, rows: Sequence[Annotation]) -> dict[str, Any]:

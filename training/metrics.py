@@ -36,6 +36,7 @@ def figures(question: Question, goal: Matrix, chosen: NDArray[np.bool_], scores:
         precisions = [item["average_precision"] for item in labels.values() if "average_precision" in item]
         result["mean_average_precision"] = float(np.mean(precisions)) if precisions else None
         result["calibration_error"] = calibration_error(question, truth, scores)
+        result["reliability"] = reliability(question, truth, scores)
     if question.choose == "one" and {"against", "favor"} <= set(labels):
         result["f_avg"] = (labels["against"]["f1"] + labels["favor"]["f1"]) / 2
     return result
@@ -52,8 +53,8 @@ def macro_f1(truth: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> float:
     return float(np.mean(hits[used] / counts[used])) if used.any() else 0.0
 
 
-def calibration_error(question: Question, truth: NDArray[np.bool_], scores: Matrix) -> float:
-    """Expected calibration error with BINS equal-width bins (Naeini et al. 2015).
+def reliability(question: Question, truth: NDArray[np.bool_], scores: Matrix) -> list[dict[str, float]]:
+    """Bins of a reliability plot (BINS of equal width, empty ones left out): number of decisions, mean probability, share that was right.
 
     Over all label decisions where any may be chosen; over the most probable label where one is.
     """
@@ -63,8 +64,35 @@ def calibration_error(question: Question, truth: NDArray[np.bool_], scores: Matr
         top = scores.argmax(axis=1)
         confidence, right = scores.max(axis=1), truth[np.arange(len(truth)), top]
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [abs(right[bins == number].mean() - confidence[bins == number].mean()) * (bins == number).sum() for number in np.unique(bins)]
-    return float(np.sum(gaps) / max(1, len(confidence)))
+    inside = [bins == number for number in np.unique(bins)]
+    return [{"count": int(part.sum()), "probability": float(confidence[part].mean()), "right": float(right[part].mean())} for part in inside]
+
+
+def calibration_error(question: Question, truth: NDArray[np.bool_], scores: Matrix) -> float:
+    """Expected calibration error: mean gap of the bins of `reliability`, weighed by their counts (Naeini et al. 2015)."""
+    bins = reliability(question, truth, scores)
+    total = sum(item["count"] for item in bins)
+    return float(sum(abs(item["right"] - item["probability"]) * item["count"] for item in bins) / max(1, total))
+
+
+def intervals(question: Question, truth: NDArray[np.bool_], chosen: NDArray[np.bool_], documents: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """95% intervals of macro-F1 and of each label's F1, drawing whole documents as in `interval`: {"macro_f1": pair, "labels": {label: pair}}.
+
+    F1 is a quotient of counts, so the counts of the documents are drawn, not their rows.
+    """
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(documents))}
+    place = np.array([numbers[name] for name in documents])
+    hits, sums = np.zeros((len(numbers), truth.shape[1])), np.zeros((len(numbers), truth.shape[1]))
+    np.add.at(hits, place, 2.0 * (truth & chosen))
+    np.add.at(sums, place, truth.astype(float) + chosen)
+    random = np.random.default_rng(seed)
+    shares = np.full(len(numbers), 1 / len(numbers))
+    drawn = np.array([[counts @ hits, counts @ sums] for counts in (random.multinomial(len(numbers), shares) for _ in range(RESAMPLES))])
+    used = drawn[:, 1] > 0
+    f1 = np.divide(drawn[:, 0], drawn[:, 1], out=np.zeros_like(drawn[:, 0]), where=used)
+    macro = f1.sum(axis=1) / np.maximum(used.sum(axis=1), 1)
+    pairs = np.quantile(np.column_stack([macro, f1]), [0.025, 0.975], axis=0).T.tolist()
+    return {"macro_f1": pairs[0], "labels": dict(zip(question.label_names, pairs[1:], strict=True))}
 
 
 def interval(documents: Sequence[str], statistic: Callable[[NDArray[np.intp]], float], seed: int = 0) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from training.settings import TrainingSettings
 
 RELEASED = Path(__file__).with_name("released")
 DIFFERENCE = "difference.safetensors"
-DOCUMENTS = ("report.json", "settings.json", "splits.json", "README.md")
+DOCUMENTS = ("report.json", "settings.json", "splits.json", "README.md", "calibration.svg")
 DESCRIPTIONS = ("codebook.json", "calibration.json", MANIFEST)
 STEPS = 127  # of an eight-bit number on either side of zero
 SCALE = ".scale"
@@ -36,7 +36,8 @@ def release(folder: ModelFolder, place: Path = RELEASED) -> Path:
         (place / member.folder).mkdir(parents=True, exist_ok=True)
         save_file(difference(load_file(folder.path / member.folder / WEIGHTS), encoder.state_dict()), place / member.folder / DIFFERENCE)
     for name in (*DOCUMENTS, *DESCRIPTIONS):
-        shutil.copy2(folder.path / name, place / name)
+        if (folder.path / name).is_file():  # a model made before there was a plot has none
+            shutil.copy2(folder.path / name, place / name)
     return place
 
 
@@ -87,7 +88,8 @@ def install(models: Models, place: Path = RELEASED) -> ModelFolder:
                 model.load_state_dict(joined(load_file(place / member.folder / DIFFERENCE), model.state_dict()))
                 export(model.eval(), tokenizer, beside / member.folder)
             for name in DOCUMENTS:
-                shutil.copy2(place / name, beside / name)
+                if (place / name).is_file():
+                    shutil.copy2(place / name, beside / name)
             folder = ModelFolder(beside, manifest["name"], codebook, calibrations, members, manifest["context"], manifest["max_tokens"])
             write_manifest(beside, folder)
     if models.current_name() is None:
