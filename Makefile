@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 $(BIN)/framewire
-.PHONY: setup demo test check train score browser lock soak clean
+.PHONY: setup demo test check train score mixture browser lock soak clean
 
 setup: .venv/ready models/current
 
@@ -25,6 +25,13 @@ train: setup
 score: setup
 	@test -n "$(IN)" || { echo 'Usage: make score IN=articles/ OUT=out.jsonl TARGET="NATO expansion"'; exit 2; }
 	$(RUN) score $(IN) -o $(or $(OUT),out.jsonl) --target "$(or $(TARGET),NATO expansion)"
+
+# The rows of a release: ours and, joined to their texts in the folder TEXTS, the protected ones (annotations/README.md).
+mixture: .venv/ready
+	@test -n "$(TEXTS)" || { echo 'Usage: make mixture TEXTS=folder OUT=rows.jsonl'; exit 2; }
+	$(RUN) annotations join annotations/protected "$(TEXTS)" --force -o .joined.jsonl
+	$(RUN) annotations mix .joined.jsonl --keep 0.3 -o "$(or $(OUT),rows.jsonl)"
+	rm .joined.jsonl
 
 check: .venv/ready
 	$(BIN)/ruff check .

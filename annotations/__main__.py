@@ -143,8 +143,8 @@ def export(
 
 @app.command()
 def join(
-    path: Annotated[Path, typer.Argument(help="What `export --to ids-only` wrote.")],
-    texts: Annotated[Path, typer.Argument(help="The texts: .jsonl with 'text' in each line, or .txt with one to a line.")],
+    path: Annotated[Path, typer.Argument(help="What `export --to ids-only` wrote, or a folder of such files (annotations/protected).")],
+    texts: Annotated[Path, typer.Argument(help="The texts: .jsonl with 'text' in each line, .txt with one to a line, .csv, .tsv, or a folder.")],
     out: Out,
     codebook: CodebookFile = OURS,
     force: Force = False,
@@ -156,6 +156,25 @@ def join(
         more = " ..." if len(joined.missing) > SHOWN else "."
         listed = _plain(", ".join(joined.missing[:SHOWN]))
         typer.echo(f"{len(joined.missing):,} rows are left out, since their text is not there: {listed}{more}")
+
+
+@app.command()
+def mix(
+    protected: Annotated[Path, typer.Argument(help="Protected rows with their texts, as `join` wrote them.")],
+    out: Out,
+    written: Annotated[Path, typer.Option(help="Rows to mix them with.")] = annotated.OURS,
+    keep: Annotated[float, typer.Option(min=0, max=1, help="Share kept of the most frequent answer per target, of written rows.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 1,
+    codebook: CodebookFile = OURS,
+    force: Force = False,
+) -> None:
+    """Make the rows of a release: written and protected ones, thresholds from protected validation rows."""
+    from annotations.mixture import mix as mixed
+
+    book = Codebook.load(codebook)
+    rows = mixed(annotated.read(written, book), annotated.read(protected, book), book, keep, seed)
+    _write_rows([(out, rows)], force)
+    typer.echo(", ".join(f"{split} {count:,}" for split, count in Counter(row.split or "" for row in rows).items()) + " rows.")
 
 
 def _write_rows(files: Sequence[tuple[Path, Sequence[Annotation]]], force: bool) -> None:

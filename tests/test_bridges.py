@@ -428,3 +428,21 @@ def test_coders_of_one_id_are_kept_apart() -> None:
     rows = [Annotation("1", "d", "One.", {"frames": ()}, annotator=name) for name in ("anna", "ben")]
     assert parts.by_coder(rows) == [[rows[0]], [rows[1]]]
     assert parts.by_coder(rows[:1]) == [rows[:1]]
+
+
+def test_labels_find_their_texts_in_a_folder_of_published_tables(tmp_path: Path) -> None:
+    texts = ["He said : “ we will answer ” .", 'A\tquoted "word" stands here.', "Two  spaces stand here."]
+    coded = ["He said: “we will answer”.", 'A quoted "word" stands here.', "Two spaces stand here."]
+    rows = [Annotation(str(n), f"d{n}", text, {"frames": ()}, "m7") for n, text in enumerate(coded)]
+    (tmp_path / "ids").mkdir()
+    ids_only.write(tmp_path / "ids" / "one.jsonl", rows[:2], BOOK, models=["m7"])
+    ids_only.write(tmp_path / "ids" / "two.jsonl", rows[2:], BOOK, models=["m7"])
+    (tmp_path / "texts" / "deep").mkdir(parents=True)
+    put(tmp_path / "texts" / "a.csv", f'id,body\n1,"{texts[0]}"\n2,"A\tquoted ""word"" stands here."\n')
+    put(tmp_path / "texts" / "deep" / "b.tsv", f"{texts[2]}\t4\n")
+    put(tmp_path / "texts" / "other.jsonl", '{"body": "of something else"}\n')
+    joined = ids_only.read(tmp_path / "ids", BOOK, tmp_path / "texts")
+    assert not joined.missing
+    assert [row.text for row in joined.rows] == coded
+    with pytest.raises(RowsError, match=r"no \.csv"):
+        ids_only.read(tmp_path / "ids", BOOK, tmp_path / "ids" / ".." / "empty" if (tmp_path / "empty").mkdir() else tmp_path / "empty")

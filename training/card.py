@@ -81,7 +81,7 @@ def card(folder: ModelFolder, report: dict[str, Any], settings: TrainingSettings
             "## On the test documents",
             "",
             table(report),
-            f"Intervals are bootstrap intervals over documents. Labels with fewer than {FEWEST_POSITIVES} positives have no figures, but count in macro-F1.",
+            f"Intervals are drawn over documents. Labels with fewer than {FEWEST_POSITIVES} positives have no figures, but count in macro-F1.",
             "",
             f"![{described(report['questions'])}]({PLOT})",
             "",
