@@ -11,6 +11,7 @@ from annotations import rows as annotated
 from annotations import splits
 from annotations.codebook import OURS as OUR_CODEBOOK
 from annotations.codebook import Codebook
+from annotations.errors import InputError
 from classifier.folder import ModelFolder
 from classifier.models import HOME, Models
 
@@ -24,6 +25,14 @@ app.add_typer(shelf, name="models")
 def models() -> Models:
     """The shelf: FRAMEWIRE_MODELS, or `models/` in the project."""
     return Models(Path(os.environ.get("FRAMEWIRE_MODELS") or HOME))
+
+
+def numbers(words: str) -> list[int]:
+    """The whole numbers of an option like '1,2,3'. Raises InputError."""
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise InputError(f"'{words}' is not a list of whole numbers.", "Write them like 1,2,3.") from None
 
 
 @app.command()
@@ -80,6 +89,36 @@ def evaluate(
         return
     typer.echo(f"{len(test):,} rows of {len({row.document for row in test}):,} documents.\n")
     typer.echo(table(report))
+
+
+@app.command()
+def trials(
+    table: Annotated[Path, typer.Option(help="Table of finished trials (.jsonl), which is added to.")] = Path("trials.jsonl"),
+    annotations: Rows = None,
+    codebook: Annotated[Path, typer.Option(help="Codebook, a .toml file.")] = OUR_CODEBOOK,
+    question: Annotated[list[str] | None, typer.Option(help="Only this question; may be repeated.")] = None,
+    dev: Annotated[list[Path] | None, typer.Option(help="Rows to judge on besides the test documents; may be repeated.")] = None,
+    validation: Annotated[Path | None, typer.Option(help="Rows that set thresholds in place of the validation documents.")] = None,
+    sources: Annotated[str, typer.Option(help="Sources to learn from, 'a,b,a+b'; 'all' is every row.")] = "all",
+    sizes: Annotated[str, typer.Option(help="How many rows, '500,1000'; 0 is every one.")] = "0",
+    seeds: Annotated[str, typer.Option(help="Seeds, '1,2,3'.")] = "1,2,3",
+    setting: Annotated[list[str] | None, typer.Option(help="Settings, 'epochs=3,learning_rate=1e-4'; repeated: each is tried.")] = None,
+) -> None:
+    """Learning curves and trials of settings, added to a table and resumed from it (docs/trials.md)."""
+    from training import trials as runner
+    from training.parts import asked, checked_parts, only
+    from training.settings import TrainingSettings
+    from training.table import RunTable
+
+    whole = Codebook.load(codebook)
+    book, done = only(whole, question or []), RunTable(table)
+    plans = [runner.settings_of(TrainingSettings(), words) for words in setting or [""]]
+    parts = checked_parts(splits.assign(asked(annotated.read(annotations or [annotated.OURS], whole), book)), book)
+    if validation:
+        parts["validation"] = asked(annotated.read(validation, whole), book)
+    judges = {"test": parts["test"]} | {path.stem: asked(annotated.read(path, whole), book) for path in dev or []}
+    grid = runner.grid(sources.split(","), numbers(sizes), plans, numbers(seeds))
+    typer.echo(runner.summary(runner.run(grid, parts, judges, book, done, typer.echo)))
 
 
 @shelf.command("list")

@@ -1,5 +1,6 @@
 """The rows of a run, checked and cut into what is learnt from, what sets thresholds and what judges. No torch: bad rows are refused at once."""
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -38,6 +39,18 @@ def checked_parts(rows: Sequence[Annotation], codebook: Codebook) -> Parts:
                     "Label some sentences with it, or take it out of the codebook.",
                 )
     return parts
+
+
+def only(codebook: Codebook, questions: Sequence[str]) -> Codebook:
+    """The codebook with these questions alone; with none named, as it is. Raises CodebookError for an unknown one."""
+    return dataclasses.replace(codebook, questions=tuple(codebook.question(name) for name in questions)) if questions else codebook
+
+
+def asked(rows: Sequence[Annotation], codebook: Codebook) -> list[Annotation]:
+    """The rows that answer a question of `codebook`, with answers to its questions alone."""
+    names = {question.name for question in codebook.questions}
+    found = [dataclasses.replace(row, answers={name: answer for name, answer in row.answers.items() if name in names}) for row in rows]
+    return [row for row in found if row.answers]
 
 
 def _contradictions(rows: Sequence[Annotation], codebook: Codebook) -> None:
