@@ -121,6 +121,29 @@ def trials(
     typer.echo(runner.summary(runner.run(grid, parts, judges, book, done, typer.echo)))
 
 
+@app.command()
+def benchmarks(
+    folder: Annotated[Path, typer.Argument(help="Folder with a folder for each public set (docs/benchmarks.md).")],
+    name: Annotated[list[str] | None, typer.Option("--set", help="Only this set; may be repeated.")] = None,
+    table: Annotated[Path, typer.Option(help="Table of finished runs (.jsonl), which is added to.")] = Path("benchmarks.jsonl"),
+    encoder: Annotated[str, typer.Option(help="Packaged name, folder or Hub id.")] = "all-MiniLM-L6-v2",
+    learners: Annotated[str, typer.Option(help="Out of framewire, tf-idf, setfit.")] = "framewire,tf-idf",
+    seeds: Annotated[str, typer.Option(help="Seeds, '1,2,3'; empty: those of the protocol.")] = "",
+    epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 5.0,
+    setting: Annotated[str, typer.Option(help="Further settings, 'learning_rate=5e-5,max_tokens=128'.")] = "max_tokens=256",
+) -> None:
+    """Learn and judge public sets by their published protocols; added to a table and resumed from it."""
+    from training import benchmarks as runner
+    from training.public_sets import SETS
+    from training.settings import TrainingSettings
+    from training.table import RunTable
+    from training.trials import settings_of
+
+    plan = settings_of(TrainingSettings(encoder=encoder, epochs=epochs), setting)
+    chosen = numbers(seeds) if seeds else []
+    typer.echo(runner.summary(runner.run(folder, name or list(SETS), learners.split(","), plan, chosen, RunTable(table), typer.echo)))
+
+
 @shelf.command("list")
 def list_models() -> None:
     """The models on the shelf, the promoted one marked."""
