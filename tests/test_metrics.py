@@ -6,7 +6,7 @@ import pytest
 from annotations.codebook import Codebook, Label, Question
 from classifier.calibration import Calibration
 from training.calibrate import calibrate
-from training.metrics import calibration_error, figures, interval, macro_f1
+from training.metrics import calibration_error, figures, interval, intervals, macro_f1, reliability
 
 ONE = Question("tone", "", "any", False, (Label("loud", "d"),))
 
@@ -63,3 +63,19 @@ def test_exactly_one_label_is_chosen_where_one_must_be(codebook: Codebook) -> No
     scores = calibration.scores(stance, np.random.default_rng(2).normal(size=(50, 3)).astype(np.float32))
     assert np.allclose(scores.sum(axis=1), 1)
     assert (calibration.decide(stance, scores).sum(axis=1) == 1).all()
+
+
+def test_intervals_of_counts_are_those_of_rows_that_are_drawn_by_document() -> None:
+    random = np.random.default_rng(3)
+    truth, chosen = random.uniform(size=(300, 1)) < 0.4, random.uniform(size=(300, 1)) < 0.5
+    documents = [str(number // 6) for number in range(300)]
+    fast = intervals(ONE, truth, chosen, documents)
+    slow = interval(documents, lambda rows: macro_f1(truth[rows], chosen[rows]))
+    assert fast["macro_f1"] == pytest.approx(slow, abs=0.02)
+    assert fast["labels"]["loud"] == fast["macro_f1"], "of one label, macro-F1 is its F1"
+
+
+def test_reliability_counts_every_decision_once() -> None:
+    truth = np.array([[True]] * 3 + [[False]])
+    bins = reliability(ONE, truth, np.array([[0.95], [0.91], [0.12], [0.0]]))
+    assert [(item["count"], item["right"]) for item in bins] == [(1, 0.0), (1, 1.0), (2, 1.0)]

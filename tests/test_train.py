@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,83 @@ def test_a_killed_fit_goes_on_and_ends_in_the_same_weights(encoder: Path, rows_f
     resumed, _ = fit(examples, codebook, member, settings, tmp_path / "killed")
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name
+
+
+def test_bad_rows_are_refused_before_torch_is_imported(tmp_path: Path) -> None:
+    bad = write_jsonl(tmp_path / "rows.jsonl", [row for row in coded_rows() if row["split"] != "test"])
+    code = (
+        "import sys; from annotations.errors import TrainingError\n"
+        "from training.__main__ import train\n"
+        f"try: train(annotations=[{str(bad)!r}])\n"
+        "except TrainingError as error: print(error, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    assert "No rows in the split 'test'" in done.stdout
+    assert done.stdout.strip().endswith("False")
+
+
+def test_a_candidate_of_fewer_rows_is_not_promoted(trained: tuple[Models, Run], encoder: Path, codebook: Codebook, tmp_path: Path) -> None:
+    models = Models(tmp_path / "models")
+    models.promote(trained[1].folder.path, "test")
+    fewer = write_jsonl(tmp_path / "rows.jsonl", [row for row in coded_rows() if row["document"] != "d3"])
+    run = train(fewer, codebook, tiny_settings(encoder), models, promote=True)
+    assert not run.promoted
+    assert "it learnt from 55 rows and the promoted model from 60" in run.refusal or "worse" in run.refusal
+    assert models.current() == trained[1].folder.path
+
+
+def test_the_card_is_one_that_the_hub_reads_and_its_plot_is_a_picture(trained: tuple[Models, Run]) -> None:
+    from xml.etree import ElementTree
+
+    from huggingface_hub import ModelCard
+
+    folder = trained[1].folder.path
+    data = ModelCard.load(folder / "README.md").data
+    values = {(item.task_name, item.metric_type): item.metric_value for item in data.eval_results}
+    frames = trained[1].report["questions"]["frames"]
+    assert values["frames", "f1"] == pytest.approx(frames["macro_f1"], abs=1e-4)
+    assert values["frames", "expected_calibration_error"] == pytest.approx(frames["calibration_error"], abs=1e-4)
+    assert "](calibration.svg)" in (folder / "README.md").read_text()
+    drawn = ElementTree.fromstring((folder / "calibration.svg").read_text())  # noqa: S314
+    circles = [item for item in drawn.iter() if item.tag.endswith("circle")]
+    assert len(circles) == sum(len(item["reliability"]) for item in trained[1].report["questions"].values())
+
+
+def test_coders_are_judged_against_the_adjudicated_rows_beside_the_model(encoder: Path, codebook: Codebook, tmp_path: Path) -> None:
+    from annotations import rows as annotated
+    from training.coders import beside, ceiling
+
+    rows = coded_rows()
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "coders").mkdir()
+    path = write_jsonl(tmp_path / "rows" / "rows.jsonl", rows)
+    half = [{**row, "frames": []} if row["document"] == "d0" else row for row in rows if row["document"] in ("d0", "d4")]
+    write_jsonl(tmp_path / "coders" / "anna.jsonl", half)
+    write_jsonl(tmp_path / "coders" / "of-another-text.jsonl", [{**row, "text": "Rain."} for row in half])
+    write_jsonl(tmp_path / "coders" / "of-another-codebook.jsonl", [{"id": "1", "text": "Rain.", "mood": "good"}])
+    found = ceiling(annotated.read(path, codebook), beside([path], codebook), codebook)
+    assert set(found["frames"]) == {"anna"}
+    assert found["frames"]["anna"]["rows"] == 10
+    assert found["frames"]["anna"]["macro_f1"] == pytest.approx(2 / 3), "each frame found in one of two rows: precision 1, recall 0.5"
+    assert found["stance"]["anna"]["macro_f1"] == 1
+
+
+def test_setfit_learns_from_the_same_rows_where_it_is_installed(encoder: Path) -> None:
+    from training import baselines
+
+    if not baselines.has_setfit():
+        with pytest.raises(TrainingError, match="SetFit is not installed"):
+            baselines.setfit(["a"], np.eye(1), ["a"], "one", str(encoder), 1)
+        return
+    texts = [str(row["text"]) for row in coded_rows() if row["frames"]]
+    goal = np.eye(4)[
+        [
+            list(dict.fromkeys(str(row["frames"]) for row in coded_rows() if row["frames"])).index(str(r["frames"]))
+            for r in coded_rows()
+            if r["frames"]
+        ]
+    ]
+    for choose in ("one", "any"):
+        chosen = baselines.setfit(texts, goal, texts, choose, str(encoder), 1, steps=3)
+        assert chosen.shape == goal.shape
+        assert (chosen == (goal > 0.5)).mean() > 0.9

@@ -154,6 +154,7 @@ def _metadata(folder: ModelFolder, report: dict[str, Any], settings: TrainingSet
                     task_name=name,
                     dataset_type="framewire",
                     dataset_name=f"{folder.codebook.name} test documents",
+                    dataset_config=name,  # results of one dataset and configuration are merged, whatever their task is called
                     dataset_split="test",
                     metric_type=kind,
                     metric_name=words,

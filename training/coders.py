@@ -17,12 +17,13 @@ FOLDER = "coders"
 
 
 def beside(paths: Sequence[Path], codebook: Codebook) -> dict[str, list[Annotation]]:
-    """Each coder's rows by the coder's name: the files of a folder `coders` that stands beside the rows (annotations/coders for ours).
+    """Each coder's rows by the coder's name: the files of a folder `coders` beside a file of rows or its folder (annotations/coders for ours).
 
     A file that was not coded with this codebook is left out.
     """
     found: dict[str, list[Annotation]] = {}
-    for folder in dict.fromkeys(path.resolve().parent / FOLDER for path in paths):
+    places = [place for path in paths for place in list(path.resolve().parents)[: 2 if path.is_file() else 1]]
+    for folder in dict.fromkeys(place / FOLDER for place in places):
         for file in sorted(folder.glob("*.jsonl")):
             try:
                 found.setdefault(file.stem, []).extend(annotated.read(file, codebook))
