@@ -130,6 +130,7 @@ def benchmarks(
     learners: Annotated[str, typer.Option(help="Out of framewire, tf-idf, setfit.")] = "framewire,tf-idf",
     seeds: Annotated[str, typer.Option(help="Seeds, '1,2,3'; empty: those of the protocol.")] = "",
     epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 5.0,
+    rates: Annotated[bool, typer.Option(help="Try the protocol's learning rates; without, that of the settings alone.")] = True,
     setting: Annotated[str, typer.Option(help="Further settings, 'learning_rate=5e-5,max_tokens=128'.")] = "max_tokens=256",
 ) -> None:
     """Learn and judge public sets by their published protocols; added to a table and resumed from it."""
@@ -141,7 +142,7 @@ def benchmarks(
 
     plan = settings_of(TrainingSettings(encoder=encoder, epochs=epochs), setting)
     chosen = numbers(seeds) if seeds else []
-    typer.echo(runner.summary(runner.run(folder, name or list(SETS), learners.split(","), plan, chosen, RunTable(table), typer.echo)))
+    typer.echo(runner.summary(runner.run(folder, name or list(SETS), learners.split(","), plan, chosen, RunTable(table), typer.echo, rates)))
 
 
 @shelf.command("list")

@@ -33,17 +33,25 @@ Figures = dict[str, float]
 
 
 def run(
-    folder: Path, names: Sequence[str], learners: Sequence[str], settings: TrainingSettings, seeds: Sequence[int], table: RunTable, say: Say
+    folder: Path,
+    names: Sequence[str],
+    learners: Sequence[str],
+    settings: TrainingSettings,
+    seeds: Sequence[int],
+    table: RunTable,
+    say: Say,
+    rates: bool = True,
 ) -> list[Record]:
     """Run what the table does not hold yet, seed by seed, and add it; all records that were asked for.
 
-    `folder` holds a folder for each set, `seeds` replaces the protocol's where it is not empty. Raises InputError for an unknown set or learner.
+    `folder` holds a folder for each set, `seeds` replaces the protocol's where it is not empty; without
+    `rates` only the learning rate of `settings` is tried. Raises InputError for an unknown set or learner.
     """
     for kind, given, known in (("set", names, tuple(SETS)), ("learner", learners, LEARNERS)):
         for unknown in set(given) - set(known):
             raise InputError(f"no {kind} '{unknown}'.", f"There are {', '.join(known)}.")
     records = []
-    for public in (SETS[name] for name in names):
+    for public in (SETS[name] if rates else dataclasses.replace(SETS[name], rates=()) for name in names):
         rows = public.read(folder)
         for seed in seeds or public.seeds:
             for fold, parts in public.runs(rows, seed):
