@@ -138,6 +138,8 @@ def _refusal(candidate: ModelFolder, promoted: ModelFolder, differences: list[Di
         return "no question in common with the promoted model to compare by"
     if any(item.worse for item in differences):
         return "worse than the promoted model"
+    if candidate.codebook.fingerprint != promoted.codebook.fingerprint:
+        return ""  # another codebook starts anew, with the rows that it has
     ours, theirs = (folder.document("report").get("counts", {}).get("train", {}).get("rows", 0) for folder in (candidate, promoted))
     # Judged on the candidate's own test documents alone: a small set has few and easy ones.
     return f"it learnt from {ours:,} rows and the promoted model from {theirs:,}" if ours < theirs else ""
