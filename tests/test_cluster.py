@@ -1,0 +1,68 @@
+"""Ray gives the same rows as one machine, also when a worker dies."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from annotations.errors import InputError
+from classifier import batch, cluster
+from classifier.batch import Job
+from classifier.classifier import Classifier
+from tests.conftest import write_jsonl
+
+ray = pytest.importorskip("ray", reason="ray is not installed (pip install framewire[ray])")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    root = Path(__file__).resolve().parent.parent
+    settings = {"env_vars": {"PYTHONPATH": str(root)}}
+    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False, runtime_env=settings)
+    yield
+    ray.shutdown()
+
+
+def workers() -> list[psutil.Process]:
+    """The processes of this test's Ray that hold a model."""
+    return [child for child in psutil.Process().children(recursive=True) if "_Scorer" in " ".join(child.cmdline()[:1])]
+
+
+def test_ray_writes_the_same_bytes_though_a_worker_is_killed(classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"n": n, "text": f"The envoy {n} made an offer of talks. Rain fell on river {n}. The army {n} warned us."} for n in range(12_000)]
+    source = write_jsonl(tmp_path / "in.jsonl", [*rows, {"n": -1, "text": ""}])
+    other = write_jsonl(tmp_path / "more.jsonl", [{"n": 0, "text": "Bread and grain."}, {"text": 3}])
+    inputs = (str(source), f"file://{other}")
+    here = batch.run(classifier, Job(inputs, tmp_path / "here.jsonl", targets=("grain",)))
+    killed: list[int] = []
+
+    def kill() -> None:
+        parts = tmp_path / ".there.jsonl.parts"
+        while not list(parts.glob("*.counts")):
+            time.sleep(0.05)
+        for worker in workers()[:1]:
+            killed.append(worker.pid)
+            os.kill(worker.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    there = cluster.run(classifier, Job(inputs, tmp_path / "there.jsonl", targets=("grain",)), actors=2)
+    killer.join(10)
+    assert killed, "no worker was killed, so that nothing was proved"
+    assert (there.records, there.sentences, there.rejected) == (here.records, here.sentences, here.rejected) == (12_003, 36_001, 2)
+    assert (tmp_path / "there.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
+    assert there.rejects is not None and here.rejects is not None
+    assert there.rejects.read_bytes() == here.rejects.read_bytes()
+
+
+def test_a_file_that_cannot_be_read_is_refused_as_on_one_machine(classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("title\nx\n")
+    with pytest.raises(InputError, match="no column 'text'"):
+        cluster.run(classifier, Job((str(tmp_path / "a.csv"),), tmp_path / "out.parquet"))
+    with pytest.raises(InputError, match="Standard input"):
+        cluster.run(classifier, Job(("-",), tmp_path / "out.jsonl"))
