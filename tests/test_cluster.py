@@ -34,27 +34,30 @@ def workers() -> list[psutil.Process]:
 
 
 def test_ray_writes_the_same_bytes_though_a_worker_is_killed(classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [{"n": n, "text": f"The envoy {n} made an offer of talks. Rain fell on river {n}. The army {n} warned us."} for n in range(12_000)]
-    source = write_jsonl(tmp_path / "in.jsonl", [*rows, {"n": -1, "text": ""}])
-    other = write_jsonl(tmp_path / "more.jsonl", [{"n": 0, "text": "Bread and grain."}, {"text": 3}])
-    inputs = (str(source), f"file://{other}")
+    (tmp_path / "in").mkdir()
+    for number in range(12):
+        rows = [{"n": n, "text": f"The envoy {n} made an offer {number}. Rain fell on river {n}. The army {n} warned us."} for n in range(40)]
+        write_jsonl(tmp_path / "in" / f"{number:02}.jsonl", [*rows, {"n": -1, "text": ""}])
+    inputs = (f"file://{tmp_path}/in",)
     here = batch.run(classifier, Job(inputs, tmp_path / "here.jsonl", targets=("grain",)))
     killed: list[int] = []
+    done: list[int] = []
 
     def kill() -> None:
         parts = tmp_path / ".there.jsonl.parts"
         while not list(parts.glob("*.counts")):
             time.sleep(0.05)
         for worker in workers()[:1]:
-            killed.append(worker.pid)
             os.kill(worker.pid, signal.SIGKILL)
+            killed.append(worker.pid)
+        done.append(len(list(parts.glob("*.counts"))))
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     there = cluster.run(classifier, Job(inputs, tmp_path / "there.jsonl", targets=("grain",)), actors=2)
     killer.join(10)
-    assert killed, "no worker was killed, so that nothing was proved"
-    assert (there.records, there.sentences, there.rejected) == (here.records, here.sentences, here.rejected) == (12_003, 36_001, 2)
+    assert killed and done[0] < 12, "no worker was killed while there was work, so that nothing was proved"
+    assert (there.records, there.sentences, there.rejected) == (here.records, here.sentences, here.rejected) == (12 * 41, 12 * 120, 12)
     assert (tmp_path / "there.jsonl").read_bytes() == (tmp_path / "here.jsonl").read_bytes()
     assert there.rejects is not None and here.rejects is not None
     assert there.rejects.read_bytes() == here.rejects.read_bytes()

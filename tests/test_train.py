@@ -130,3 +130,27 @@ def test_a_killed_fit_goes_on_and_ends_in_the_same_weights(encoder: Path, rows_f
     resumed, _ = fit(examples, codebook, member, settings, tmp_path / "killed")
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, resumed.state_dict()[name]), name
+
+
+def test_two_processes_give_the_weights_of_one_and_say_what_is_wrong(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path) -> None:
+    import torch
+
+    settings = tiny_settings(encoder, epochs=1)
+    alone = train(rows_file, codebook, settings, Models(tmp_path / "a"))
+    torch.set_num_threads(2)
+    try:
+        beside = train(rows_file, codebook, settings, Models(tmp_path / "b"))
+        for member in ("frames", "stance"):
+            assert (alone.folder.path / member / "model.safetensors").read_bytes() == (beside.folder.path / member / "model.safetensors").read_bytes()
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(TrainingError, match="cannot be loaded"):
+            train(rows_file, codebook, tiny_settings(tmp_path / "empty"), Models(tmp_path / "c"))
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_two_equal_runs_do_not_share_checkpoints(tmp_path: Path) -> None:
+    from training.train import _alone
+
+    with _alone(tmp_path / "scratch"), pytest.raises(TrainingError, match="under way"), _alone(tmp_path / "scratch"):
+        pass

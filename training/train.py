@@ -1,12 +1,14 @@
 """A training run from top to bottom: rows -> splits -> fit -> calibrate -> report -> model folder -> comparison."""
 
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,7 @@ from training.card import card
 from training.compare import MARGIN, Difference, compare
 from training.evaluate import Judged, judge, summarize
 from training.examples import build, goals
-from training.export import export
-from training.fit import fit
+from training.fit import Task, fit_all
 from training.metrics import figures, macro_f1
 from training.settings import TrainingSettings
 
@@ -169,14 +170,27 @@ def _fitted(
 ) -> ModelFolder:
     """Fit every member and export it into `beside`; the model folder still without calibration."""
     members = members_of(codebook, settings)
+    tasks = []
     for member in members:
         examples = build(rows, codebook, member, settings.context, settings.unsure_weight)
         say(f"Learning {' and '.join(member.questions)} from {len(examples):,} examples ...")
-        place = scratch / "-".join(member.questions)
-        model, tokenizer = fit(examples, codebook, member, settings, place)
-        export(model, tokenizer, beside / member.folder)
+        tasks.append(Task(examples, codebook, member, settings, scratch / "-".join(member.questions), beside / member.folder))
+    with _alone(scratch):
+        fit_all(tasks)
     plain = {question.name: Calibration.plain(question) for question in codebook.questions}
     return ModelFolder(beside, name, codebook, plain, members, settings.context, settings.max_tokens)
+
+
+@contextlib.contextmanager
+def _alone(scratch: Path) -> Iterator[None]:
+    """One run at a time over the checkpoints of equal inputs; the kernel frees the lock of a process that dies."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError("A run with the same rows and settings is under way.", "Wait for it, or stop it.") from None
+        yield
 
 
 def members_of(codebook: Codebook, settings: TrainingSettings) -> tuple[Member, ...]:
