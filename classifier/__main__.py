@@ -34,7 +34,7 @@ def score(
     # Imported here: 'framewire --help' need not wait for ONNX Runtime.
     from classifier import batch, files
     from classifier.classifier import Classifier
-    from classifier.files import Columns
+    from classifier.records import Columns
 
     if unit not in batch.UNITS:
         raise InputError(f"--unit {unit} is unknown.", f"It is one of {', '.join(batch.UNITS)}.")

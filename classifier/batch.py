@@ -17,9 +17,9 @@ from typing import Any
 from annotations.errors import InputError
 from classifier import files, language, outputs
 from classifier.classifier import Classifier, checked_targets
-from classifier.files import Columns, Record
 from classifier.folder import MANIFEST, sha256
 from classifier.predictions import Prediction
+from classifier.records import Columns, Record
 from classifier.sentences import LONGEST_SENTENCE, Sentence, split
 
 SHARD_RECORDS = 4_000

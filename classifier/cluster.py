@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from annotations.errors import InputError
-from classifier import batch, files
+from classifier import batch, files, outputs
 from classifier.batch import Counts, Done, Job, Placed, Progress
-from classifier.classifier import Classifier
+from classifier.classifier import Classifier, checked_targets
 
 BLOCK = 1  # bytes; a block of Ray Data then holds one shard, so that the shards of one file go to different actors
 ADDRESS = "RAY_ADDRESS"  # Ray's own name for the cluster to join
@@ -23,8 +23,8 @@ def run(classifier: Classifier, job: Job, progress: Progress = lambda records, s
     output, which all machines must see, as they must the model. Raises InputError when Ray is missing or cannot run.
     """
     ray = _ray()
-    batch.checked_targets(job.targets)
-    batch.outputs.check(job.out)
+    checked_targets(job.targets)
+    outputs.check(job.out)
     names = batch.inputs(job)
     if files.STDIN in names:
         raise InputError("Standard input cannot be shared among machines.", "Write it to a file, or use --engine local.")

@@ -12,7 +12,7 @@ from annotations.errors import InputError
 from classifier import batch
 from classifier.batch import Job, run
 from classifier.classifier import Classifier
-from classifier.files import Columns
+from classifier.records import Columns
 from tests.conftest import write_jsonl
 
 ROWS = [
