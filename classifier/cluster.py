@@ -22,7 +22,7 @@ def run(classifier: Classifier, job: Job, progress: Progress = lambda records, s
     cluster) scores with one thread. What an actor had under way when it died is scored again by another. Shards meet in the folder of the
     output, which all machines must see, as they must the model. Raises InputError when Ray is missing or cannot run.
     """
-    ray = _ray()
+    ray = started()
     checked_targets(job.targets)
     outputs.check(job.out)
     names = batch.inputs(job)
@@ -34,8 +34,12 @@ def run(classifier: Classifier, job: Job, progress: Progress = lambda records, s
         return batch.finished(classifier, job, names, parts, counts, progress)
 
 
-def _ray() -> Any:
+def started(processors: int | None = None) -> Any:
+    """The module ray, joined to the cluster at RAY_ADDRESS or to one of its own on this machine. Raises InputError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported over the network
+    if not os.environ.get(ADDRESS):
+        # Ray turns 127.0.0.1 into the machine's outer address and listens everywhere; only this setting, meant for other systems, stops it.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     try:
         import ray
@@ -47,7 +51,7 @@ def _ray() -> Any:
             if os.environ.get(ADDRESS):
                 ray.init(log_to_driver=False)
             else:
-                ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
+                ray.init(num_cpus=processors, include_dashboard=False, log_to_driver=False)
         except (OSError, RuntimeError, ValueError, TimeoutError) as error:
             raise InputError(f"Ray cannot start ({str(error).splitlines()[0]}).", f"Check {ADDRESS}, or use --engine local.") from None
     return ray

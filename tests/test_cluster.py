@@ -1,5 +1,6 @@
 """Ray gives the same rows as one machine, also when a worker dies."""
 
+import importlib.util
 import os
 import signal
 import threading
@@ -16,14 +17,12 @@ from classifier.batch import Job
 from classifier.classifier import Classifier
 from tests.conftest import write_jsonl
 
-ray = pytest.importorskip("ray", reason="ray is not installed (pip install framewire[ray])")
+pytestmark = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="ray is not installed (pip install framewire[ray])")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    root = Path(__file__).resolve().parent.parent
-    settings = {"env_vars": {"PYTHONPATH": str(root)}}
-    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False, runtime_env=settings)
+def two_workers() -> Iterator[None]:
+    ray = cluster.started(processors=2)
     yield
     ray.shutdown()
 
@@ -69,3 +68,14 @@ def test_a_file_that_cannot_be_read_is_refused_as_on_one_machine(classifier: Cla
         cluster.run(classifier, Job((str(tmp_path / "a.csv"),), tmp_path / "out.parquet"))
     with pytest.raises(InputError, match="Standard input"):
         cluster.run(classifier, Job(("-",), tmp_path / "out.jsonl"))
+
+
+def test_a_ray_of_its_own_listens_on_the_loopback_address_alone() -> None:
+    listening = [
+        (child.name(), found.laddr.ip)
+        for child in psutil.Process().children(recursive=True)
+        for found in child.net_connections("inet")
+        if found.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert [item for item in listening if item[1] not in ("127.0.0.1", "::1")] == []
