@@ -1,6 +1,6 @@
 """From logits to answers: calibrated probabilities, decision thresholds, and the band in which the model abstains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,20 +54,22 @@ class Calibration:
         chosen[np.arange(len(scores)), (scores / np.array(self.threshold)).argmax(axis=1)] = True
         return chosen
 
-    def answer(self, question: Question, scores: Scores, target: str = "") -> Answer:
-        """The answer for one row of scores, shape (labels,)."""
-        chosen = self.decide(question, scores[None])[0]
-        names = question.label_names
+    def answers(self, question: Question, scores: Scores, targets: Sequence[str]) -> list[Answer]:
+        """The answer for each row of scores, shape (n, labels), asked toward the target beside it ("" for none)."""
+        chosen = self.decide(question, scores)
         if question.choose == "any":
             near = np.abs(scores - np.array(self.threshold)) < self.band
         else:
             weighed = scores / np.array(self.threshold)
-            weighed = weighed / weighed.sum()
-            near = chosen & (np.sort(weighed)[-1] - np.sort(weighed)[-2] < self.band)
-        return Answer(
-            question=question,
-            scores=tuple(float(score) for score in scores),
-            labels=tuple(name for name, held in zip(names, chosen, strict=True) if held),
-            uncertain=tuple(name for name, held in zip(names, near, strict=True) if held),
-            target=target,
-        )
+            weighed = weighed / weighed.sum(axis=1, keepdims=True)
+            largest = np.sort(weighed, axis=1)
+            near = chosen & (largest[:, -1:] - largest[:, -2:-1] < self.band)
+        names = question.label_names
+
+        def labels(held: list[bool]) -> tuple[str, ...]:
+            return tuple(name for name, yes in zip(names, held, strict=True) if yes)
+
+        return [
+            Answer(question, tuple(row), labels(held), labels(close), target)
+            for row, held, close, target in zip(scores.tolist(), chosen.tolist(), near.tolist(), targets, strict=True)
+        ]

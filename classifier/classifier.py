@@ -1,7 +1,7 @@
 """The classifier: sentences in, predictions out."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from annotations.errors import InputError
@@ -21,63 +21,71 @@ class Classifier:
     Predictions for one sentence and target are the same whatever they are asked together with.
     """
 
-    def __init__(self, folder: ModelFolder | Path | str, threads: int | None = None) -> None:
+    def __init__(self, folder: ModelFolder | Path | str, threads: int | None = None, precision: str | None = None) -> None:
         self.folder = folder if isinstance(folder, ModelFolder) else ModelFolder.load(folder)
         self.codebook = self.folder.codebook
-        self._network = Network(self.folder, threads)
+        self._network = Network(self.folder, threads, precision)
 
     def predict(self, sentences: Iterable[Sentence], targets: Sequence[str] = ()) -> Iterator[Prediction]:
         """Predictions in the order of `sentences`, with one answer for each target where a question asks for it.
 
-        A sentence's own targets are asked besides `targets`. Holds at most WINDOW sentences. Raises InputError for bad targets.
+        A sentence's own targets are asked besides `targets`. Holds at most two windows of WINDOW sentences. Raises InputError for bad targets.
         """
         common = checked_targets(targets)
         stream = iter(sentences)
+        begun: Callable[[], Iterator[Prediction]] | None = None
         while window := list(itertools.islice(stream, WINDOW)):
-            yield from self._window(window, common)
+            after = self._begin(window, common)
+            if begun:  # while the network works on this window, what it found for the one before is handed out
+                yield from begun()
+            begun = after
+        if begun:
+            yield from begun()
 
-    def _window(self, window: list[Sentence], common: tuple[str, ...]) -> Iterator[Prediction]:
+    def _begin(self, window: list[Sentence], common: tuple[str, ...]) -> Callable[[], Iterator[Prediction]]:
+        """Start the network on all questions of a window; what comes back waits for it and gives the predictions."""
         targets = [tuple(dict.fromkeys((*common, *sentence.targets))) for sentence in window]
-        answers: list[dict[str, list[Answer]]] = [{} for _ in window]
-        for member in self.folder.members:
-            for per_target in (False, True):
-                self._ask(member, per_target, window, targets, answers)
-        order = [question.name for question in self.codebook.questions]
-        for sentence, found in zip(window, answers, strict=True):
-            flat = tuple(answer for name in order for answer in found.get(name, []))
-            yield Prediction(sentence, flat, self.codebook, self.folder.name)
+        asked = [begun for member in self.folder.members for per_target in (False, True) if (begun := self._ask(member, per_target, window, targets))]
+
+        def finish() -> Iterator[Prediction]:
+            answers: list[dict[str, list[Answer]]] = [{} for _ in window]
+            for begun in asked:
+                begun(answers)
+            order = [question.name for question in self.codebook.questions]
+            for sentence, found in zip(window, answers, strict=True):
+                flat = tuple(answer for name in order for answer in found.get(name, []))
+                yield Prediction(sentence, flat, self.codebook, self.folder.name)
+
+        return finish
 
     def _ask(
-        self,
-        member: Member,
-        per_target: bool,
-        window: list[Sentence],
-        targets: list[tuple[str, ...]],
-        answers: list[dict[str, list[Answer]]],
-    ) -> None:
-        """Put to the window all questions of a member that are (or are not) asked per target; `answers` takes them up."""
+        self, member: Member, per_target: bool, window: list[Sentence], targets: list[tuple[str, ...]]
+    ) -> Callable[[list[dict[str, list[Answer]]]], None] | None:
+        """Begin on the questions of a member that are (or are not) asked per target; what comes back waits and fills in the answers."""
         questions = [self.codebook.question(name) for name in member.questions]
-        asked = [question for question in questions if question.per_target is per_target]
-        if not asked:
-            return
         cases: list[tuple[int, str]] = []
         inputs: list[Input] = []
         for place, sentence in enumerate(window):
             for target in targets[place] if per_target else ("",):
                 cases.append((place, target))
                 inputs.append(encode(sentence.text, sentence.previous, target if per_target else None, self.folder.context))
-        if not inputs:
-            return
-        logits = self._network.logits(member, inputs)
-        begin = 0
-        for question in questions:
-            size = len(question.labels)
-            if question in asked:
-                calibration = self.folder.calibrations[question.name]
-                scores = calibration.scores(question, logits[:, begin : begin + size])
-                for (place, target), row in zip(cases, scores, strict=True):
-                    answers[place].setdefault(question.name, []).append(calibration.answer(question, row, target))
-            begin += size
+        if not inputs or not any(question.per_target is per_target for question in questions):
+            return None
+        wait = self._network.start(member, inputs)
+
+        def fill(answers: list[dict[str, list[Answer]]]) -> None:
+            logits = wait()
+            begin = 0
+            for question in questions:
+                part = logits[:, begin : begin + len(question.labels)]
+                begin += len(question.labels)
+                if question.per_target is per_target:
+                    calibration = self.folder.calibrations[question.name]
+                    found = calibration.answers(question, calibration.scores(question, part), [target for _, target in cases])
+                    for (place, _), answer in zip(cases, found, strict=True):
+                        answers[place].setdefault(question.name, []).append(answer)
+
+        return fill
 
 
 def checked_targets(targets: Sequence[str]) -> tuple[str, ...]:

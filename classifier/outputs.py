@@ -1,8 +1,11 @@
 """Writing predictions beside the user's own columns: JSON lines, CSV and Parquet."""
 
+import base64
 import csv
 import json
+import math
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,14 +36,46 @@ def rejects_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.rejects.jsonl")
 
 
-def line(row: dict[str, Any], prediction: Prediction) -> str:
+def line(row: dict[str, Any], prediction: Prediction, strict: bool = True) -> str:
     """One line of JSON output: the user's row with the key `prediction`."""
-    return encoded(row | {"prediction": prediction.to_dict()})
+    return encoded(row | {"prediction": prediction.to_dict()}, strict)
 
 
-def encoded(value: Any) -> str:
-    """JSON of `value`; what JSON has no form for (dates, decimals of Parquet) as text."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+def encoded(value: Any, strict: bool = True) -> str:
+    """JSON of `value`; what JSON has no form for is text (dates, decimals; bytes in base64), and numbers that are none (NaN) are null.
+
+    Where not `strict`, NaN stays as Python writes it: for shards that become CSV or Parquet, which have a form for it.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_text, allow_nan=not strict)
+    except ValueError:
+        return json.dumps(_without_nan(value), ensure_ascii=False, default=_text)
+
+
+def _text(value: Any) -> str:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _bytes_again(value: Any, kind: pyarrow.DataType) -> Any:
+    """What a column of this type was before it passed through JSON: bytes were base64."""
+    types = pyarrow.types
+    if value is None:
+        return None
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        return base64.b64decode(value)
+    if types.is_list(kind) or types.is_large_list(kind):
+        return [_bytes_again(item, kind.value_type) for item in value]
+    if types.is_struct(kind):
+        return {name: _bytes_again(item, kind.field(name).type) for name, item in value.items()}
+    return value
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -72,7 +107,7 @@ def assemble(parts: Path, out: Path, codebook: Codebook, targets: int, names: li
 
     `targets` is the most targets that a row can have; `names` are the input files, whose Parquet types are kept in Parquet output.
     """
-    shards = sorted(parts.glob("*.jsonl"))
+    shards = sorted(parts.glob("*.jsonl"))  # their names sort in the order of the input
     beside = parts / "whole"
     writer = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}[out.suffix.lower()]
     writer(beside, shards, codebook, targets, names)
@@ -80,17 +115,23 @@ def assemble(parts: Path, out: Path, codebook: Codebook, targets: int, names: li
         os.fsync(stream.fileno())
     rejects = rejects_of(out)
     rejects.unlink(missing_ok=True)
-    found = b"".join(shard.read_bytes() for shard in sorted(parts.glob("*.rejects")))
-    if found:
-        write_lines(rejects, [found.decode().removesuffix("\n")])
+    listed = [shard for shard in sorted(parts.glob("*.rejects")) if shard.stat().st_size]
+    if listed:
+        write_lines(rejects, (text.removesuffix("\n") for shard in listed for text in _lines(shard)))
     beside.replace(out)
-    return rejects if found else None
+    return rejects if listed else None
+
+
+def _lines(shard: Path) -> Iterator[str]:
+    with shard.open(encoding="utf-8", newline="\n") as stream:
+        yield from stream
 
 
 def _jsonl(out: Path, shards: list[Path], *_: Any) -> None:
     with out.open("wb") as stream:
         for shard in shards:
-            stream.write(shard.read_bytes())
+            with shard.open("rb") as source:
+                shutil.copyfileobj(source, stream)
 
 
 def _rows(shards: list[Path], wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
@@ -171,7 +212,7 @@ def _type(name: str, kinds: set[type]) -> pyarrow.DataType:
 def _table(rows: list[dict[str, Any]], schema: pyarrow.Schema) -> pyarrow.Table:
     arrays = []
     for field in schema:
-        values = [row.get(field.name) for row in rows]
+        values = [_bytes_again(row.get(field.name), field.type) for row in rows]
         if pyarrow.types.is_string(field.type):
             values = [value if value is None or isinstance(value, str) else encoded(value) for value in values]
         try:

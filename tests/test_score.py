@@ -12,7 +12,7 @@ from annotations.errors import InputError
 from classifier import batch
 from classifier.batch import Job, run
 from classifier.classifier import Classifier
-from classifier.files import Columns
+from classifier.records import Columns
 from tests.conftest import write_jsonl
 
 ROWS = [
@@ -148,12 +148,12 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(classifier: Classifier,
     with pytest.raises(Killed):
         run(classifier, job, kill)
     assert not job.out.exists()
-    seen: list[int] = []
-    original = batch._score
-    monkeypatch.setattr(batch, "_score", lambda *arguments: seen.append(arguments[4]) or original(*arguments))
+    seen: list[str] = []
+    original = batch._prepared
+    monkeypatch.setattr(batch, "_prepared", lambda job, name, records: seen.append(name) or original(job, name, records))
     run(classifier, job)
     assert job.out.read_bytes() == whole
-    assert seen == [3, 4, 5], "whole shards were scored again"
+    assert seen == ["000003", "000004", "000005"], "whole shards were scored again"
     assert not list(tmp_path.glob(".*parts")), "shards were left behind"
 
 

@@ -212,3 +212,27 @@ def test_setfit_learns_from_the_same_rows_where_it_is_installed(encoder: Path) -
         chosen = baselines.setfit(texts, goal, texts, choose, str(encoder), 1, steps=3)
         assert chosen.shape == goal.shape
         assert (chosen == (goal > 0.5)).mean() > 0.9
+
+
+def test_two_processes_give_the_weights_of_one_and_say_what_is_wrong(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path) -> None:
+    import torch
+
+    settings = tiny_settings(encoder, epochs=1)
+    alone = train(rows_file, codebook, settings, Models(tmp_path / "a"))
+    torch.set_num_threads(2)
+    try:
+        beside = train(rows_file, codebook, settings, Models(tmp_path / "b"))
+        for member in ("frames", "stance"):
+            assert (alone.folder.path / member / "model.safetensors").read_bytes() == (beside.folder.path / member / "model.safetensors").read_bytes()
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(TrainingError, match="cannot be loaded"):
+            train(rows_file, codebook, tiny_settings(tmp_path / "empty"), Models(tmp_path / "c"))
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_two_equal_runs_do_not_share_checkpoints(tmp_path: Path) -> None:
+    from training.train import _alone
+
+    with _alone(tmp_path / "scratch"), pytest.raises(TrainingError, match="under way"), _alone(tmp_path / "scratch"):
+        pass

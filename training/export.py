@@ -2,17 +2,16 @@
 
 import contextlib
 import io
-import logging
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from annotations.errors import TrainingError
 from classifier.folder import ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
+from training.quantize import quantize
 
 OPSET = 17
 
@@ -29,9 +28,7 @@ def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: P
         raise TrainingError("This encoder has no fast tokenizer (tokenizer.json).", "Choose an encoder that has one.")
     (folder / WEIGHTS).chmod(0o644)  # written for its owner alone; a service may run as somebody else
     _onnx(model, tokenizer, folder / ONNX)
-    # Weights of 7 bits: processors without VNNI add pairs of products in 16 bits, which 8-bit weights overflow.
-    logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing for these graphs
-    quantize_dynamic(folder / ONNX, folder / ONNX_INT8, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+    quantize(folder / ONNX, folder / ONNX_INT8)
 
 
 class _Logits(torch.nn.Module):

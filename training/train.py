@@ -1,12 +1,14 @@
 """A training run from top to bottom: rows -> splits -> fit -> calibrate -> report -> model folder -> comparison."""
 
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,18 +151,30 @@ def _fitted(
     beside: Path, name: str, rows: Sequence[Annotation], codebook: Codebook, settings: TrainingSettings, scratch: Path, say: Say
 ) -> ModelFolder:
     """Fit every member and export it into `beside`; the model folder still without calibration."""
-    from training.export import export  # here, not above: torch takes ten seconds to import, and bad rows are refused before
-    from training.fit import fit
+    from training.fit import Task, fit_all  # here, not above: torch takes ten seconds to import, and bad rows are refused before
 
     members = members_of(codebook, settings)
+    tasks = []
     for member in members:
         examples = build(rows, codebook, member, settings.context, settings.unsure_weight)
         say(f"Learning {' and '.join(member.questions)} from {len(examples):,} examples ...")
-        place = scratch / "-".join(member.questions)
-        model, tokenizer = fit(examples, codebook, member, settings, place)
-        export(model, tokenizer, beside / member.folder)
+        tasks.append(Task(examples, codebook, member, settings, scratch / "-".join(member.questions), beside / member.folder))
+    with _alone(scratch):
+        fit_all(tasks)
     plain = {question.name: Calibration.plain(question) for question in codebook.questions}
     return ModelFolder(beside, name, codebook, plain, members, settings.context, settings.max_tokens)
+
+
+@contextlib.contextmanager
+def _alone(scratch: Path) -> Iterator[None]:
+    """One run at a time over the checkpoints of equal inputs; the kernel frees the lock of a process that dies."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError("A run with the same rows and settings is under way.", "Wait for it, or stop it.") from None
+        yield
 
 
 def members_of(codebook: Codebook, settings: TrainingSettings) -> tuple[Member, ...]:
