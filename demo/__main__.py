@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from annotations.errors import InputError
 from classifier.models import HOME, Models
+from demo.access import LOOPBACK, Access, check_address
 
+MOST_CONNECTIONS = 1_000
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Serve the page and the REST API.")
 
 
@@ -17,8 +20,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
     database: Annotated[str | None, typer.Option(help="Corrections database, a SQLAlchemy URL.")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="File of tokens, ROLE:TOKEN a line; needed on any address but this machine's own.")] = None,
 ) -> None:
     """Serve the page and the REST API in one process."""
+    # First, so that a service without tokens never listens to others, whatever else is wrong.
+    allowed = _access(tokens)
+    check_address(host, allowed)
     # Imported here: gradio takes seconds, and '--help' need not wait.
     import uvicorn
 
@@ -27,6 +34,17 @@ def serve(
 
     log_to_stderr()
     home = Path(os.environ.get("FRAMEWIRE_MODELS") or HOME)
-    service = build(Models(home), database or f"sqlite:///{home.resolve()}/corrections.sqlite", model)
+    service = build(Models(home), database or f"sqlite:///{home.resolve()}/corrections.sqlite", model, allowed)
     typer.echo(f"Framewire: page at http://{host}:{port}/, API at http://{host}:{port}/docs. Stop with Ctrl+C.")
-    uvicorn.run(service, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10, server_header=False)
+    uvicorn.run(service, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10, server_header=False, limit_concurrency=MOST_CONNECTIONS)
+
+
+def _access(tokens: Path | None) -> Access:
+    """Who may do what, from a file or from FRAMEWIRE_TOKENS; a token is never an argument, since arguments show in the list of processes."""
+    text = os.environ.get("FRAMEWIRE_TOKENS")
+    if tokens is not None:
+        try:
+            text = tokens.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise InputError(f"--tokens {tokens}: cannot be read.", "Is there such a file, and may this user read it?") from None
+    return Access(hosts=LOOPBACK) if text is None else Access.parse(text)

@@ -15,10 +15,10 @@ from annotations.store import Store
 from classifier.classifier import LONGEST_TARGET, MOST_TARGETS
 from classifier.sentences import LONGEST_SENTENCE, Sentence
 from demo.corrections import Correction, keep
+from demo.limits import HEADERS, RETRY_SECONDS
 from demo.metrics import Metrics
 from demo.serving import LONGEST_TEXT, MOST_TEXTS, BusyError, Serving
 
-RETRY_SECONDS = 2
 log = logging.getLogger("framewire")
 
 Target = Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
@@ -82,7 +82,7 @@ class Problem(BaseModel):
     error: str
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 422, 429, 503)}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 405, 408, 413, 421, 422, 429, 500, 503)}
 
 
 def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
@@ -122,7 +122,7 @@ def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
         return Response("".join(rows), media_type="application/x-ndjson", headers=headers)
 
     @router.get("/healthz", summary="The process answers")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:  # waits for no thread, so that it answers while all of them score
         return {"status": "ok"}
 
     @router.get("/readyz", summary="A model is open and the database answers")
@@ -182,7 +182,7 @@ def handle_errors(app: FastAPI) -> None:
     def unforeseen(request: Request, error: Exception) -> JSONResponse:
         route = getattr(request.scope.get("route"), "path", "other")
         log.error("unforeseen", extra={"fields": {"error": type(error).__name__, "route": route}})
-        return _answer(500, "Something went wrong here; it has been logged.")
+        return _answer(500, "Something went wrong here; it has been logged.", HEADERS)  # made outside the middleware that sets them
 
 
 def _answer(status: int, words: str, headers: Any = None) -> JSONResponse:
