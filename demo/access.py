@@ -52,7 +52,6 @@ ROUTES: dict[str, Role] = {
     "GET /v1/model": Role.READ,
     "GET /metrics": Role.READ,
     "GET /docs": Role.READ,
-    "GET /docs/oauth2-redirect": Role.READ,
     "GET /openapi.json": Role.READ,
     "POST /v1/corrections": Role.CORRECT,
     "GET /v1/corrections": Role.CORRECT,

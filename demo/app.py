@@ -8,7 +8,7 @@ from gradio.utils import get_upload_folder
 
 from annotations.store import Store
 from classifier.models import Models
-from demo import access, api, page
+from demo import access, api, page, reference
 from demo.access import Access, Guard, Lockout
 from demo.limits import MOST_UPLOAD, Limits, SecureHeaders
 from demo.metrics import Metrics, Watch
@@ -23,12 +23,13 @@ def build(models: Models, database: str, fixed: Path | None = None, allowed: Acc
     Raises ModelFolderError or StoreError when either cannot be opened.
     """
     serving, store, metrics = Serving(models, fixed), Store(database), Metrics()
-    app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url=None, redoc_url=None)
     app.include_router(api.routes(serving, store, metrics))
     api.handle_errors(app)
     blocks = page.build(serving, store)
     allowed, lockout = allowed or Access(), Lockout()
     app.include_router(access.routes(allowed, lockout))
+    app.include_router(reference.routes(app))
     functions = {number: (str(function.name), str(function.api_name)) for number, function in blocks.fns.items()}
     app.add_middleware(Guard, access=allowed, lockout=lockout, functions=lambda: functions)
     app.add_middleware(Limits, uploads=Path(get_upload_folder()))
