@@ -4,7 +4,7 @@ import json
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +22,7 @@ from demo.serving import LONGEST_TEXT, MOST_TEXTS, BusyError, Serving
 log = logging.getLogger("framewire")
 
 Target = Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
+Annotator = Annotated[str, Field(min_length=1, max_length=100)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 _EXAMPLE: Any = {"texts": ["The envoy said his government was ready to sign a written guarantee."], "targets": ["the guarantee treaty"]}
 
@@ -63,7 +64,7 @@ class CorrectionRequest(BaseModel):
     )
     text: Annotated[str, Field(min_length=1, max_length=LONGEST_SENTENCE)]
     answers: dict[str, Any]
-    annotator: Annotated[str, Field(min_length=1, max_length=100)]
+    annotator: Annotator
     document: Annotated[str, Field(max_length=500)] = ""
     note: Annotated[str, Field(max_length=2_000)] = ""
     unsure: bool = False
@@ -116,8 +117,8 @@ def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
         return {"correction": keep(serving, store, Correction(**request.model_dump()))}
 
     @router.get("/v1/corrections", summary="The corrections as annotated rows, JSONL", response_class=Response)
-    def export() -> Response:
-        rows = [json.dumps(row.to_dict(), ensure_ascii=False) + "\n" for row in store.rows(serving.classifier().codebook)]
+    def export(without: Annotated[list[Annotator], Query(max_length=100, description="Coders whose corrections are left out.")] = []) -> Response:  # noqa: B006
+        rows = [json.dumps(row.to_dict(), ensure_ascii=False) + "\n" for row in store.rows(serving.classifier().codebook, frozenset(without))]
         headers = {"Content-Disposition": 'attachment; filename="corrections.jsonl"'}
         return Response("".join(rows), media_type="application/x-ndjson", headers=headers)
 
