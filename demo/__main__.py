@@ -37,7 +37,9 @@ def serve(
     home = _home()
     service = build(Models(home), _database(database, home), model, allowed)
     typer.echo(f"Framewire: page at http://{host}:{port}/, API at http://{host}:{port}/docs. Stop with Ctrl+C.")
-    uvicorn.run(service, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10, server_header=False, limit_concurrency=MOST_CONNECTIONS)
+    uvicorn.run(
+        service, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10, server_header=False, limit_concurrency=MOST_CONNECTIONS
+    )
 
 
 @app.command("backup")

@@ -68,7 +68,9 @@ ROUTES: dict[str, Role] = {
         )
     },
     **{f"POST /gradio_api/{path}": Role.READ for path in ("upload", "reset", "reset/", "cancel", "queue/join")},
-    **{f"POST /gradio_api/{door}/{{api_name}}{end}": Role.READ for door in ("call", "call/v2", "run", "api") for end in ("", "/")},
+    **{f"POST /gradio_api/{door}/{{api_name}}{end}": Role.READ for door in ("call", "call/v2") for end in ("", "/")},
+    # Calls past the queue, and so past its bounds.
+    **{f"POST /gradio_api/{door}/{{api_name}}{end}": Role.CLOSED for door in ("run", "api") for end in ("", "/")},
     "GET /robots.txt": Role.PUBLIC,
     # What Gradio brings along and this page has no use for: other sites' files, streams, code editing, counters of its own.
     **{
@@ -95,12 +97,14 @@ FUNCTIONS: dict[str, Role] = {
     "save": Role.CORRECT,
     "undo": Role.CORRECT,
 }
-_CALLS = re.compile(r"/gradio_api/(?:queue/join|(?:call/v2|call|run|api)/(?P<name>[^/]+)/?)")
+_CALLS = re.compile(r"/gradio_api/(?:queue/join|(?:call/v2|call)/(?P<name>[^/]+)/?)")
 
 
 def _pattern(template: str) -> re.Pattern[str]:
     parts = re.split(r"(\{\w+(?::path)?\})", template)
-    return re.compile("".join((".*" if part.endswith(":path}") else "[^/]+") if part.startswith("{") else re.escape(part) for part in parts), re.DOTALL)
+    return re.compile(
+        "".join((".*" if part.endswith(":path}") else "[^/]+") if part.startswith("{") else re.escape(part) for part in parts), re.DOTALL
+    )
 
 
 _PATTERNS = [(key.partition(" ")[0], _pattern(key.partition(" ")[2]), role) for key, role in ROUTES.items()]
@@ -245,23 +249,24 @@ class Guard:
         needed = role_of(scope["method"], scope["path"])
         if needed is Role.CLOSED:
             return _answer(404, "No such page."), receive
+        role: Role | None = Role.RETRAIN
         if not self._access.tokens:
             host = re.sub(r":\d+$", "", headers.get("host", ""))
             if self._access.hosts and host not in self._access.hosts and needed is not Role.PUBLIC:
                 return _answer(421, "This service answers to the names of this machine only. Use http://127.0.0.1 with its port."), receive
-            return None, receive
-        if needed is Role.PUBLIC:
-            return None, receive
-        role, refusal = self._caller(scope, headers)
-        if refusal is not None:
-            return refusal, receive
-        if needed is None:
-            return _answer(404, "No such page."), receive
+        elif needed is not Role.PUBLIC:
+            role, refusal = self._caller(scope, headers)
+            if refusal is not None:
+                return refusal, receive
+            if needed is None:
+                return _answer(404, "No such page."), receive
         call = _CALLS.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         if call is not None:
             body, receive = await _buffered(receive)
-            needed = max(needed, self._role_of_call(body, call["name"]))
-        if role is None or role < needed:
+            needed = self._role_of_call(body, call["name"], "/v2/" in scope["path"])
+            if needed is None:
+                return _answer(422, "This call names no function of the page, or its data are no list."), receive
+        if needed is not None and (role is None or role < needed):
             return _answer(403, f"Your token does not allow this; it takes one of the role '{needed.name.lower()}'."), receive
         return None, receive
 
@@ -286,18 +291,25 @@ class Guard:
             return None, RedirectResponse("/login", 303)
         return None, _answer(401, "A token is needed: send 'Authorization: Bearer TOKEN', or log in at /login.", {"WWW-Authenticate": "Bearer"})
 
-    def _role_of_call(self, body: bytes, name: str | None) -> Role:
-        """The role of every page function that a call names, by number or by name; the highest when it names none that is known."""
-        functions = self._functions()
+    def _role_of_call(self, body: bytes, name: str | None, by_name: bool) -> Role | None:
+        """The role that a call of a page function needs, by its number or its name; the highest, where it has both.
+
+        None for a call that names none, or in a way that Gradio might read differently. With `by_name` the body holds the data by name.
+        """
         try:
             given = json.loads(body)
         except (ValueError, RecursionError):
-            given = None
-        number = given.get("fn_index") if isinstance(given, dict) else None
-        if isinstance(number, float | str | bool):  # what Gradio would still take for a number
-            return Role.RETRAIN
+            return None
+        if not isinstance(given, dict) or not (by_name or isinstance(given.get("data"), list)):
+            return None
+        number = given.get("fn_index")
+        if number is not None and type(number) is not int:
+            return None
+        functions = self._functions()
         found = [python for key, (python, api) in functions.items() if key == number or (name is not None and api == name)]
-        return max((FUNCTIONS.get(python, Role.RETRAIN) for python in found), default=Role.RETRAIN)
+        if not found or (number is not None and number not in functions):
+            return None
+        return max(FUNCTIONS.get(python, Role.RETRAIN) for python in found)
 
 
 async def _buffered(receive: Receive) -> tuple[bytes, Receive]:

@@ -20,6 +20,8 @@ MOST_AT_ONCE = 256  # requests being answered, besides those that wait for the p
 A_MINUTE = 1_200  # requests from one address, unless it is this machine's own
 RETRY_SECONDS = 2
 UPLOAD = "/gradio_api/upload"
+# In place of Gradio's own words, which repeat what was sent. A full queue is no fault of the service: come again.
+_PAGE_FAULTS = {503: (429, "The service is busy. Try again in a few seconds."), 422: (422, "The page's call does not fit.")}
 _STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/", "/gradio_api/upload_progress", "/gradio_api/call/")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -134,9 +136,12 @@ class Limits:
             return message
 
         async def watched(message: Message) -> None:
-            nonlocal started
+            nonlocal started, fault
+            status = message.get("status", 0)
+            if fault is None and status >= 400 and scope["path"].startswith("/gradio_api/"):
+                fault = _PAGE_FAULTS.get(status) or (status, "The page's call was refused.")
             if fault is not None and not started:
-                return  # what the application makes of a body that breaks off is not the answer
+                return  # what the application makes of a body that breaks off, and what Gradio repeats of a bad one, is not the answer
             started = True
             await send(message)
 
@@ -146,7 +151,7 @@ class Limits:
             if fault is None or started:
                 raise
         if fault is not None and not started:
-            await _refuse(scope, receive, send, *fault)
+            await _refuse(scope, receive, send, *fault, retry=fault[0] == 429)
 
 
 def _own(address: str) -> bool:
@@ -168,4 +173,4 @@ def _size(folder: Path) -> int:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, words: str, retry: bool = False) -> None:
     headers: Mapping[str, str] = {"Connection": "close"} | ({"Retry-After": str(RETRY_SECONDS)} if retry else {})
-    await JSONResponse({"error": words}, status, dict(headers))(scope, receive, send)
+    await JSONResponse({"error": words, "detail": words}, status, dict(headers))(scope, receive, send)

@@ -281,7 +281,9 @@ def test_two_services_share_a_database_and_a_shelf(shelf: Models, tmp_path: Path
     url = f"sqlite:///{tmp_path}/c.sqlite"
     (shelf.home / "two" / "manifest.json").write_text((shelf.home / "two" / "manifest.json").read_text().replace('"name": "', '"name": "second-'))
     with TestClient(build(shelf, url)) as one, TestClient(build(shelf, url)) as two:
-        numbers = [client.post("/v1/corrections", json=CORRECTION | {"key": f"k{n}"}).json()["correction"] for n in range(10) for client in (one, two)]
+        numbers = [
+            client.post("/v1/corrections", json=CORRECTION | {"key": f"k{n}"}).json()["correction"] for n in range(10) for client in (one, two)
+        ]
         assert sorted(set(numbers)) == list(range(1, 11)), "a key sent to both is kept once"
         assert one.get("/v1/corrections").text == two.get("/v1/corrections").text
         shelf.promote(shelf.home / "two", "test")
@@ -298,7 +300,9 @@ def test_of_promotions_at_once_each_wins_or_is_told(shelf: Models) -> None:
         "    except ModelFolderError as error: told += 'under way' in str(error)\n"
         "print(won, told)"
     )
-    racers = [subprocess.Popen([sys.executable, "-c", code, shelf.home, name], cwd=ROOT, stdout=subprocess.PIPE, text=True) for name in ("one", "two") * 2]
+    racers = [
+        subprocess.Popen([sys.executable, "-c", code, shelf.home, name], cwd=ROOT, stdout=subprocess.PIPE, text=True) for name in ("one", "two") * 2
+    ]
     counts = [tuple(map(int, racer.communicate(timeout=120)[0].split())) for racer in racers]
     assert all(won + told == 25 for won, told in counts)
     assert len(shelf.entries()) == 1 + sum(won for won, _ in counts)

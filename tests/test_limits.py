@@ -71,7 +71,9 @@ def conversation(app: Any, scope: dict[str, Any], bodies: list[Any]) -> tuple[in
         if message["type"] == "http.response.start":
             found.append(message["status"])
 
-    asyncio.run(app(full | {"query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1", "asgi": {"version": "3.0"}} | scope, receive, send))
+    asyncio.run(
+        app(full | {"query_string": b"", "root_path": "", "scheme": "http", "http_version": "1.1", "asgi": {"version": "3.0"}} | scope, receive, send)
+    )
     return found[-1], taken
 
 
@@ -92,7 +94,9 @@ def test_a_caller_from_elsewhere_has_a_measure_of_requests(app: Any) -> None:
     assert sum(buckets.take("a") for _ in range(A_MINUTE)) == A_MINUTE // 60
 
 
-def test_the_measure_is_told_with_429_and_not_used_on_this_machine(trained: tuple[Models, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measure_is_told_with_429_and_not_used_on_this_machine(
+    trained: tuple[Models, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "A_MINUTE", 5)
     app = build(trained[0], f"sqlite:///{tmp_path}/c.sqlite")
     far, near = TestClient(app, client=("198.51.100.1", 1)), TestClient(app, client=("127.0.0.1", 1))
@@ -137,7 +141,14 @@ def test_an_upload_comes_back_as_an_attachment_and_no_other_file_does(client: Te
     answer = client.get(f"/gradio_api/file={path}")
     assert answer.status_code == 200 and "attachment" in answer.headers["content-disposition"]
     root = Path(__file__).parent.parent
-    for wanted in (tmp_path / "secret.txt", root / "pyproject.toml", "/etc/passwd", f"{path}/../../../../etc/passwd", "../../etc/passwd", "file:///etc/passwd"):
+    for wanted in (
+        tmp_path / "secret.txt",
+        root / "pyproject.toml",
+        "/etc/passwd",
+        f"{path}/../../../../etc/passwd",
+        "../../etc/passwd",
+        "file:///etc/passwd",
+    ):
         for form in (f"/gradio_api/file={wanted}", f"/gradio_api/file/{wanted}", f"/file={wanted}", f"/static/{wanted}", f"/assets/../../{wanted}"):
             answer = client.get(form)
             assert answer.status_code in (403, 404, 405, 422, 500) or "<!doctype html" in answer.text.lower(), form
@@ -208,7 +219,7 @@ def test_what_a_spreadsheet_would_run_stands_behind_an_apostrophe(lead: str, mar
 def test_a_guarded_cell_never_begins_with_a_formula_and_comes_back(text: str) -> None:
     from annotations.bridges.spreadsheet import _unguarded
 
-    assert not guarded(text).lstrip(" \"\ufeff").startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not guarded(text).lstrip(' "\ufeff').startswith(("=", "+", "-", "@", "\t", "\r"))
     assert guarded(text) in (text, "'" + text)
     assert guarded(text) == text or _unguarded(guarded(text)) == text
 
@@ -217,9 +228,16 @@ def test_a_reader_of_files_reaches_no_network_and_gives_a_bounded_text(tmp_path:
     import subprocess
     import sys
 
-    for attempt in ("import socket; socket.create_connection(('127.0.0.1', 9))", "import subprocess; subprocess.run(['true'])", "import os; os.system('true')"):
+    for attempt in (
+        "import socket; socket.create_connection(('127.0.0.1', 9))",
+        "import subprocess; subprocess.run(['true'])",
+        "import os; os.system('true')",
+    ):
         code = f"import sys; from demo import documents; sys.addaudithook(documents._alone)\ntry:\n    {attempt}\nexcept PermissionError: print('refused')"
-        assert "refused" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False).stdout
+        assert (
+            "refused"
+            in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False).stdout
+        )
     (tmp_path / "a.txt").write_text("word " * (documents.LONGEST // 5 + 1))
     with pytest.raises(documents.InputError, match="more than"):
         documents.read(tmp_path / "a.txt")
