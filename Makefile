@@ -42,8 +42,10 @@ check: .venv/ready
 test: .venv/ready
 	HF_HUB_OFFLINE=1 $(BIN)/pytest
 
+# The long versions: 200 moments of each fault, 100,000 cases of bad input, five minutes of 200 clients.
 soak: .venv/ready
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -m slow
+	HF_HUB_OFFLINE=1 FRAMEWIRE_MOMENTS=200 FRAMEWIRE_CASES=100000 $(BIN)/pytest -s tests/test_faults.py tests/test_fuzz.py
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -s -m slow
 
 # Renews requirements.lock after a change of pyproject.toml.
 lock:

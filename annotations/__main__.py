@@ -101,6 +101,38 @@ def agreement(
         _table(["id", "question", *names, "text"], shown)
 
 
+@app.command()
+def coders(path: Rows, codebook: CodebookFile = OURS) -> None:
+    """Compare each coder with all others on the sentences that they share, and name who contradicts them."""
+    from annotations.contradictions import against_the_rest
+
+    found = against_the_rest(annotated.read(path, Codebook.load(codebook)), Codebook.load(codebook))
+    lines = [[f.coder, f.rows, f.shared, f"{f.differs:.1%}", f"{f.others:.1%}", "contradicts the rest" if f.contradicts else ""] for f in found]
+    _table(["coder", "rows", "shared answers", "differs", "others differ", ""], lines)
+    named = [f.coder for f in found if f.contradicts]
+    if named:
+        typer.echo(f"To leave them out: framewire annotations without {path} {' '.join(repr(_plain(name)) for name in named)} -o OUT")
+
+
+@app.command()
+def without(
+    path: Rows,
+    names: Annotated[list[str], typer.Argument(metavar="CODER...", help="Coders whose rows are left out.")],
+    out: Out,
+    codebook: CodebookFile = OURS,
+    force: Force = False,
+) -> None:
+    """Write rows without those of some coders."""
+    rows = annotated.read(path, Codebook.load(codebook))
+    unknown = set(names) - {row.annotator for row in rows}
+    if unknown:
+        known = ", ".join(sorted({row.annotator or "(nobody)" for row in rows})[:SHOWN])
+        raise InputError(f"no rows by '{_plain(min(unknown))}'.", f"There are rows by {_plain(known)}.")
+    kept = [row for row in rows if row.annotator not in names]
+    _write_rows([(out, kept)], force)
+    typer.echo(f"{len(rows) - len(kept):,} rows are left out.")
+
+
 @app.command("import")
 def import_(
     path: Annotated[Path, typer.Argument(help="What the tool exported.")],

@@ -3,7 +3,7 @@
 import datetime
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,12 @@ class Store:
             sqlite = place.get_backend_name() == "sqlite"
             if sqlite and place.database:
                 Path(place.database).parent.mkdir(parents=True, exist_ok=True)
-            self._engine = sa.create_engine(place, connect_args={"timeout": BUSY_SECONDS} if sqlite else {})
+            self._file = Path(place.database) if sqlite and place.database else None
+            if sqlite:
+                # No pool: a connection that is kept would go on writing to a file that was moved away or replaced.
+                self._engine = sa.create_engine(place, connect_args={"timeout": BUSY_SECONDS}, poolclass=sa.pool.NullPool)
+            else:
+                self._engine = sa.create_engine(place, pool_pre_ping=True)
             if sqlite:
                 sa.event.listen(self._engine, "connect", _durable)
             self._make_tables()
@@ -129,14 +134,16 @@ class Store:
             found = connection.execute(_HISTORY.order_by(_CORRECTIONS.c.number.desc()).limit(latest)).mappings()
             return [dict(item) for item in found][::-1]
 
-    def rows(self, codebook: Codebook) -> Iterator[Annotation]:
+    def rows(self, codebook: Codebook, without: Container[str] = ()) -> Iterator[Annotation]:
         """The rows to learn from: the latest correction of each sentence of a document that was not taken back.
+
+        Of coders in `without` nothing counts, so that what others said before them stands again.
 
         One that was made with another codebook and does not fit this one is left out; it stays in the history.
         """
         latest: dict[tuple[str, str], dict[str, Any]] = {}
         for item in self.history():
-            if not item["undone"]:
+            if not item["undone"] and item["coder"] not in without:
                 latest[item["document"], item["text"]] = item
         for item in latest.values():
             try:
@@ -148,6 +155,9 @@ class Store:
     @contextmanager
     def _connection(self, fault: str) -> Iterator[sa.Connection]:
         """A transaction; what the database refuses becomes a StoreError that begins with `fault` and repeats no text."""
+        if self._file is not None and not self._file.exists():
+            # SQLite would make an empty one in its place, which would hide the loss.
+            raise StoreError(f"{fault} (the database is gone).", "Put it back, or restore a backup and start the service again.")
         try:
             with self._engine.begin() as connection:
                 yield connection

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from annotations.bridges.spreadsheet import guarded
 from annotations.codebook import Codebook
 from annotations.errors import InputError
 from classifier.predictions import Prediction, columns, flat
@@ -90,7 +91,10 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def save(predictions: Sequence[Prediction], out: Path) -> Path:
-    """Write predictions that are in memory, without columns of anybody's, to `out` (.jsonl or .csv)."""
+    """Write predictions that are in memory, without columns of anybody's, to `out` (.jsonl or .csv).
+
+    The CSV is for spreadsheets: what one would run as a formula stands behind an apostrophe. The JSON lines are exact.
+    """
     if out.suffix == ".jsonl":
         write_lines(out, (line({}, prediction) for prediction in predictions))
         return out
@@ -98,7 +102,9 @@ def save(predictions: Sequence[Prediction], out: Path) -> Path:
     with out.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns(predictions[0].codebook, targets) if predictions else [], extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(flat(prediction.to_dict()) for prediction in predictions)
+        for prediction in predictions:
+            cells = flat(prediction.to_dict())
+            writer.writerow({name: guarded(cell) if isinstance(cell, str) else cell for name, cell in cells.items()})
     return out
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,13 +15,14 @@ from annotations.store import Store
 from classifier.classifier import LONGEST_TARGET, MOST_TARGETS
 from classifier.sentences import LONGEST_SENTENCE, Sentence
 from demo.corrections import Correction, keep
+from demo.limits import HEADERS, RETRY_SECONDS
 from demo.metrics import Metrics
 from demo.serving import LONGEST_TEXT, MOST_TEXTS, BusyError, Serving
 
-RETRY_SECONDS = 2
 log = logging.getLogger("framewire")
 
 Target = Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
+Annotator = Annotated[str, Field(min_length=1, max_length=100)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 _EXAMPLE: Any = {"texts": ["The envoy said his government was ready to sign a written guarantee."], "targets": ["the guarantee treaty"]}
 
@@ -63,7 +64,7 @@ class CorrectionRequest(BaseModel):
     )
     text: Annotated[str, Field(min_length=1, max_length=LONGEST_SENTENCE)]
     answers: dict[str, Any]
-    annotator: Annotated[str, Field(min_length=1, max_length=100)]
+    annotator: Annotator
     document: Annotated[str, Field(max_length=500)] = ""
     note: Annotated[str, Field(max_length=2_000)] = ""
     unsure: bool = False
@@ -82,7 +83,7 @@ class Problem(BaseModel):
     error: str
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 422, 429, 503)}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 405, 408, 413, 421, 422, 429, 500, 503)}
 
 
 def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
@@ -116,13 +117,13 @@ def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
         return {"correction": keep(serving, store, Correction(**request.model_dump()))}
 
     @router.get("/v1/corrections", summary="The corrections as annotated rows, JSONL", response_class=Response)
-    def export() -> Response:
-        rows = [json.dumps(row.to_dict(), ensure_ascii=False) + "\n" for row in store.rows(serving.classifier().codebook)]
+    def export(without: Annotated[list[Annotator], Query(max_length=100, description="Coders whose corrections are left out.")] = []) -> Response:  # noqa: B006
+        rows = [json.dumps(row.to_dict(), ensure_ascii=False) + "\n" for row in store.rows(serving.classifier().codebook, frozenset(without))]
         headers = {"Content-Disposition": 'attachment; filename="corrections.jsonl"'}
         return Response("".join(rows), media_type="application/x-ndjson", headers=headers)
 
     @router.get("/healthz", summary="The process answers")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:  # waits for no thread, so that it answers while all of them score
         return {"status": "ok"}
 
     @router.get("/readyz", summary="A model is open and the database answers")
@@ -182,7 +183,7 @@ def handle_errors(app: FastAPI) -> None:
     def unforeseen(request: Request, error: Exception) -> JSONResponse:
         route = getattr(request.scope.get("route"), "path", "other")
         log.error("unforeseen", extra={"fields": {"error": type(error).__name__, "route": route}})
-        return _answer(500, "Something went wrong here; it has been logged.")
+        return _answer(500, "Something went wrong here; it has been logged.", HEADERS)  # made outside the middleware that sets them
 
 
 def _answer(status: int, words: str, headers: Any = None) -> JSONResponse:

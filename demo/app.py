@@ -1,53 +1,41 @@
 """One process for the page and the API: a FastAPI application with the Gradio page mounted on it."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import gradio as gr
-from fastapi import FastAPI, Request, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI
+from gradio.utils import get_upload_folder
 
 from annotations.store import Store
 from classifier.models import Models
-from demo import api, page
+from demo import access, api, page, reference
+from demo.access import Access, Guard, Lockout
+from demo.limits import MOST_UPLOAD, Limits, SecureHeaders
 from demo.metrics import Metrics, Watch
 from demo.serving import Serving
 
-MOST_BYTES = 1 << 20  # of a request's body under /v1
-MOST_UPLOAD = 20 << 20
 QUEUE = 32
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-    "Referrer-Policy": "same-origin",
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'self'; base-uri 'self'; object-src 'none'"
-    ),
-}
 
 
-def build(models: Models, database: str, fixed: Path | None = None) -> FastAPI:
-    """The service over the promoted model (or the one at `fixed`) and the corrections database at a URL.
+def build(models: Models, database: str, fixed: Path | None = None, allowed: Access | None = None) -> FastAPI:
+    """The service over the promoted model (or the one at `fixed`) and the corrections database at a URL; `allowed` says who may do what.
 
     Raises ModelFolderError or StoreError when either cannot be opened.
     """
     serving, store, metrics = Serving(models, fixed), Store(database), Metrics()
-    app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url=None, redoc_url=None)
     app.include_router(api.routes(serving, store, metrics))
     api.handle_errors(app)
-    app.add_middleware(_BodyLimit)
-
-    @app.middleware("http")
-    async def secure(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
-
+    blocks = page.build(serving, store)
+    allowed, lockout = allowed or Access(), Lockout()
+    app.include_router(access.routes(allowed, lockout))
+    app.include_router(reference.routes(app))
+    functions = {number: (str(function.name), str(function.api_name)) for number, function in blocks.fns.items()}
+    app.add_middleware(Guard, access=allowed, lockout=lockout, functions=lambda: functions)
+    app.add_middleware(Limits, uploads=Path(get_upload_folder()))
+    app.add_middleware(SecureHeaders)
     app.add_middleware(Watch, metrics=metrics)  # the last added is the outermost: it sees every answer
 
-    blocks = page.build(serving, store)
     blocks.queue(max_size=QUEUE, default_concurrency_limit=2)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
@@ -62,51 +50,3 @@ def build(models: Models, database: str, fixed: Path | None = None) -> FastAPI:
         ssr_mode=False,
     )
     return mounted
-
-
-class _TooLargeError(Exception):
-    pass
-
-
-class _BodyLimit:
-    """Refuse bodies under /v1 over MOST_BYTES with 413, by their announced length or, without one, as soon as they exceed it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1"):
-            await self.app(scope, receive, send)
-            return
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > MOST_BYTES:
-            await _refuse(send)
-            return
-        read = 0
-        started = False
-
-        async def limited() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > MOST_BYTES:
-                raise _TooLargeError
-            return message
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, limited, watched)
-        except _TooLargeError:
-            if not started:
-                await _refuse(send)
-
-
-async def _refuse(send: Send) -> None:
-    body = f'{{"error":"The request is too large; send at most {MOST_BYTES:,} bytes."}}'.encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -16,6 +16,7 @@ LARGEST_UNPACKED = 50_000_000  # bytes of a .docx when unpacked
 MOST_PAGES = 200
 SECONDS = 20
 MEMORY = 2 << 30  # bytes of address space
+LONGEST = 5_000_000  # characters of text that are taken out of a file
 _REFUSED = 3  # exit code: the words are on standard error
 _HYPHEN = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
 _WRAPPED = re.compile(r"(?<=[^\n]{40})(?<![.!?:\"”])[ \t]*\n(?=\S)")
@@ -82,16 +83,27 @@ def _docx(path: Path) -> str:
     return text
 
 
+def _alone(event: str, _: tuple[object, ...]) -> None:
+    """Audit hook: a parser has no business with the network or with other programs."""
+    if event.startswith(("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")):
+        raise PermissionError(event)
+
+
 def main(name: str) -> int:
     """Write the text of a file to standard output, or why not to standard error."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it reads one file and writes none
+    sys.addaudithook(_alone)
     try:
         text = text_of(Path(name))
     except ValueError as error:
         if type(error) is not ValueError:  # a parser's own kind; its words are not for readers
             raise
         sys.stderr.write(str(error))
+        return _REFUSED
+    if len(text) > LONGEST:  # the service that waits for this text has no bound on memory of its own
+        sys.stderr.write(f"it holds more than {LONGEST:,} characters")
         return _REFUSED
     sys.stdout.buffer.write(text.encode("utf-8", errors="replace"))
     return 0

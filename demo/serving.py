@@ -1,6 +1,8 @@
 """The model that serves: opened once, swapped when another is promoted, asked by one caller at a time."""
 
+import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,9 @@ from classifier.sentences import Sentence, split
 
 LONGEST_TEXT = 100_000  # characters of one text at any door
 MOST_TEXTS = 64
+MOST_ASKED = 20_000  # sentences times targets in one request
+LONGEST_SECONDS = 60  # that one request may score, and as long again that it may wait for its turn
+AT_ONCE = 256  # sentences between two looks at the clock
 MOST_WAITING = 32  # callers that may wait for the processor before the next is told to come again
 
 
@@ -44,7 +49,8 @@ class Serving:
             try:
                 self._classifier = Classifier(self.models.current())
             except ModelFolderError as error:
-                self.models.record("refused", reason=str(error))
+                with contextlib.suppress(OSError):  # a shelf that cannot be written to still serves
+                    self.models.record("refused", reason=str(error))
         return self._classifier
 
     def predict(self, texts: Sequence[tuple[str, str]], targets: Sequence[str]) -> list[Prediction]:
@@ -57,17 +63,32 @@ class Serving:
         return self.predict_sentences(sentences, targets)
 
     def predict_sentences(self, sentences: Sequence[Sentence], targets: Sequence[str]) -> list[Prediction]:
-        """Score sentences that are cut already. Raises InputError and BusyError."""
+        """Score sentences that are cut already. Raises InputError, and BusyError when there is no turn or no time for them."""
+        if len(sentences) * max(1, len(targets)) > MOST_ASKED:
+            raise InputError(
+                f"{len(sentences):,} sentences for {max(1, len(targets))} targets are too many at once.",
+                f"Sentences times targets may be {MOST_ASKED:,}; score the file with 'framewire score'.",
+            )
         with self._turn():
-            return list(self.classifier().predict(sentences, targets))
+            classifier, deadline = self.classifier(), time.monotonic() + LONGEST_SECONDS
+            found: list[Prediction] = []
+            for begin in range(0, len(sentences), AT_ONCE):
+                if time.monotonic() > deadline:
+                    raise BusyError(f"This takes more than {LONGEST_SECONDS} seconds.", "Send less at a time, or use 'framewire score'.")
+                found += classifier.predict(sentences[begin : begin + AT_ONCE], targets)
+            return found
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._waiting.acquire(blocking=False):
             raise BusyError("The service is busy.", "Try again in a few seconds.")
         try:
-            with self._running:
+            if not self._running.acquire(timeout=LONGEST_SECONDS):
+                raise BusyError("The service is busy.", "Try again in a few seconds.")
+            try:
                 yield
+            finally:
+                self._running.release()
         finally:
             self._waiting.release()
 

@@ -58,7 +58,7 @@ def write(path: Path | str, rows: Iterable[Annotation], codebook: Codebook) -> N
 
 def _cells(row: Annotation) -> dict[str, str]:
     fields = parts.metadata(row) | {"id": row.id, "text": row.text}
-    line = {name: _guarded(str(fields[name])) for name in ROW_FIELDS if name in fields}
+    line = {name: guarded(str(fields[name])) for name in ROW_FIELDS if name in fields}
     if row.unsure:
         line["unsure"] = "true"
     for name, answer in row.answers.items():
@@ -73,7 +73,8 @@ def _joined(answer: Answer) -> str:
     return BETWEEN.join(parts.labels(answer)) or NONE
 
 
-def _guarded(text: str) -> str:
+def guarded(text: str) -> str:
+    """`text` so that a spreadsheet shows it and runs nothing."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
