@@ -9,12 +9,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from annotations.store import Store
 from classifier.models import Models
-from demo import api, page
+from demo import api, corpus, job_routes, page
+from demo.jobs import Jobs
 from demo.metrics import Metrics, Watch
+from demo.retrain import Base
 from demo.serving import Serving
 
 MOST_BYTES = 1 << 20  # of a request's body under /v1
-MOST_UPLOAD = 20 << 20
+MOST_UPLOAD = corpus.LARGEST + MOST_BYTES  # a file and what a form writes around it
+JOBS = "jobs"  # the folder of jobs, beside the models
 QUEUE = 32
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -27,14 +30,17 @@ HEADERS = {
 }
 
 
-def build(models: Models, database: str, fixed: Path | None = None) -> FastAPI:
-    """The service over the promoted model (or the one at `fixed`) and the corrections database at a URL.
+def build(models: Models, database: str, fixed: Path | None = None, base: Base | None = None) -> FastAPI:
+    """The service over the promoted model (or the one at `fixed`) and the corrections database at a URL; a retrain starts from `base`.
 
     Raises ModelFolderError or StoreError when either cannot be opened.
     """
     serving, store, metrics = Serving(models, fixed), Store(database), Metrics()
+    jobs = Jobs(models.home.resolve() / JOBS)
+    jobs.resume()
     app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url="/docs", redoc_url=None)
     app.include_router(api.routes(serving, store, metrics))
+    app.include_router(job_routes.routes(jobs, serving))
     api.handle_errors(app)
     app.add_middleware(_BodyLimit)
 
@@ -47,7 +53,7 @@ def build(models: Models, database: str, fixed: Path | None = None) -> FastAPI:
 
     app.add_middleware(Watch, metrics=metrics)  # the last added is the outermost: it sees every answer
 
-    blocks = page.build(serving, store)
+    blocks = page.build(serving, store, jobs, base or Base())
     blocks.queue(max_size=QUEUE, default_concurrency_limit=2)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
@@ -78,9 +84,10 @@ class _BodyLimit:
         if scope["type"] != "http" or not scope["path"].startswith("/v1"):
             await self.app(scope, receive, send)
             return
+        most = MOST_UPLOAD if scope["path"] == "/v1/jobs" else MOST_BYTES
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > MOST_BYTES:
-            await _refuse(send)
+        if not length.isdigit() or int(length) > most:
+            await _refuse(send, most)
             return
         read = 0
         started = False
@@ -89,7 +96,7 @@ class _BodyLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > MOST_BYTES:
+            if read > most:
                 raise _TooLargeError
             return message
 
@@ -102,11 +109,11 @@ class _BodyLimit:
             await self.app(scope, limited, watched)
         except _TooLargeError:
             if not started:
-                await _refuse(send)
+                await _refuse(send, most)
 
 
-async def _refuse(send: Send) -> None:
-    body = f'{{"error":"The request is too large; send at most {MOST_BYTES:,} bytes."}}'.encode()
+async def _refuse(send: Send, most: int) -> None:
+    body = f'{{"error":"The request is too large; send at most {most:,} bytes."}}'.encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})
