@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from annotations.codebook import Codebook, Question
-from demo.shares import BALANCE, KEYS
+from demo.shares import BALANCE, KEYS, balances
 from demo.tables import readable
 from demo.view import Style, styles
 
@@ -26,8 +26,8 @@ def dots(table: pd.DataFrame, codebook: Codebook, order: list[str]) -> str:
         low, high = (-1.0, 1.0) if label == BALANCE else (0.0, _nice(max(mine["high"].max(skipna=True), mine["share"].max())))
         rows = "".join(_dot(str(group), row, low, high) for group, row in mine.iterrows())
         axis = f'<div class="fw-axis"><span>{_percent(low, label)}</span><span>{_percent(high, label)}</span></div>'
-        parts.append(_figure(question, target, label, rows + axis))
-    return f'<div class="fw-charts">{"".join(parts)}</div>'
+        parts.append((_folded(question, label), _figure(question, target, label, rows + axis)))
+    return _gathered(parts)
 
 
 def weeks(table: pd.DataFrame, codebook: Codebook) -> str:
@@ -44,8 +44,8 @@ def weeks(table: pd.DataFrame, codebook: Codebook) -> str:
         ends = f'<span class="fw-top">{_percent(high, label)}</span><span class="fw-bottom">{_percent(low, label)}</span>'
         drawing = f'<div class="fw-weeks"><svg {shape}>{_line(mine, low, high)}</svg>{ends}</div>'
         axis = f'<div class="fw-axis fw-dates"><span>{every[0]}</span><span>{every[-1]}</span></div>'
-        parts.append(_figure(question, target, label, drawing + axis))
-    return f'<div class="fw-charts">{"".join(parts)}</div>'
+        parts.append((_folded(question, label), _figure(question, target, label, drawing + axis)))
+    return _gathered(parts)
 
 
 def _labels(table: pd.DataFrame, codebook: Codebook) -> Iterable[tuple[Question, str, str, pd.DataFrame]]:
@@ -57,6 +57,18 @@ def _labels(table: pd.DataFrame, codebook: Codebook) -> Iterable[tuple[Question,
             for label in [BALANCE, *question.label_names]:
                 if (question.name, target, label) in found:
                     yield question, target, label, found[question.name, target, label]
+
+
+def _gathered(figures: list[tuple[bool, str]]) -> str:
+    """All figures; those of a question's single labels are folded away where its balance is shown."""
+    main = "".join(figure for folded, figure in figures if not folded)
+    rest = "".join(figure for folded, figure in figures if folded)
+    more = f'<details><summary>Each label by itself</summary><div class="fw-charts">{rest}</div></details>' if rest else ""
+    return f'<div class="fw-charts">{main}</div>{more}'
+
+
+def _folded(question: Question, label: str) -> bool:
+    return balances(question) and label != BALANCE
 
 
 def _figure(question: Question, target: str, label: str, body: str) -> str:

@@ -32,9 +32,9 @@ def count(scored: Path, codebook: Codebook, group: str | None, date: str | None)
     asked: dict[tuple[str, str, str], int] = {}
     held: dict[tuple[str, str, str, str], int] = {}
     about: dict[str, tuple[str, str]] = {}
-    best: dict[tuple[str, str, str], list[tuple[float, int, tuple[str, str]]]] = {}
+    best: dict[tuple[str, str, str], dict[str, tuple[float, str]]] = {}
     with scored.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream):
+        for line in stream:
             row = json.loads(line)
             found = row["prediction"]
             if found["error"]:
@@ -46,10 +46,11 @@ def count(scored: Path, codebook: Codebook, group: str | None, date: str | None)
                 for label, score in scores.items():
                     if label in labels:
                         held[document, name, target, label] = held.get((document, name, target, label), 0) + 1
-                        heap = best.setdefault((name, target, label), [])
-                        heapq.heappush(heap, (score, -number, (found["sentence"], document)))
-                        if len(heap) > STRONGEST:
-                            heapq.heappop(heap)
+                        heap = best.setdefault((name, target, label), {})
+                        if score > heap.get(found["sentence"], (0.0, ""))[0]:  # an agency's sentence stands in many articles
+                            heap[found["sentence"]] = (score, document)
+                        if len(heap) > 10 * STRONGEST:
+                            best[name, target, label] = dict(_surest(heap))
     common = _common(asked)
     dates = pd.to_datetime(pd.Series([date for _, date in about.values()], dtype=object), errors="coerce", format="mixed", utc=True)
     weeks = {name: _monday(when) for name, when in zip(about, dates, strict=True)}
@@ -67,12 +68,16 @@ def count(scored: Path, codebook: Codebook, group: str | None, date: str | None)
             (*key, round(score, 4), sentence, document, *about[document])
             for key, heap in best.items()
             if key[1] in common
-            for score, _, (sentence, document) in sorted(heap, key=lambda item: (-item[0], -item[1]))
+            for sentence, (score, document) in _surest(heap)
         ],
         columns=[*KEYS, "score", "sentence", "document", "group", "date"],
     )
     unread = sum(not week for week in weeks.values()) if date else 0
     return counts, strongest, unread
+
+
+def _surest(found: dict[str, tuple[float, str]]) -> list[tuple[str, tuple[float, str]]]:
+    return heapq.nlargest(STRONGEST, found.items(), key=lambda item: item[1][0])
 
 
 def _cell(row: dict[str, Any], column: str | None) -> str:
