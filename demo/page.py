@@ -33,23 +33,23 @@ def build(serving: Serving, store: Store, jobs: Jobs, base: Base) -> gr.Blocks:
         gr.Markdown(INTRO)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Read", id="read"):
-                ReaderTab(serving, store, page)
+                reader = ReaderTab(serving, store, page)
             with gr.Tab("Corpus", id="corpus"):
                 corpus = CorpusTab(serving, jobs)
             with gr.Tab("Retrain", id="retrain") as learning:
                 retrain = RetrainTab(serving, store, jobs, base)
         gr.Markdown(_about(serving))
-        named = gr.Textbox(visible="hidden", label="View")
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        opened = page.load(_opened, [corpus.job, named], [corpus.job, tabs], js=NAMED, **private)
+        opened = page.load(_opened, [corpus.job, reader.view], [corpus.job, reader.view, tabs], js=NAMED, **private)
         opened.then(corpus.look, [corpus.job], corpus.shown, **private)
+        reader.reopen(opened)
         learning.select(retrain.look, None, retrain.shown, **private)
     return page
 
 
-def _opened(job: str, view: str) -> tuple[Any, Any]:
+def _opened(job: str, view: str) -> tuple[str, str, Any]:
     """The tab that the address asks for."""
-    return job, gr.Tabs(selected="corpus" if job else "read")
+    return job, view, gr.Tabs(selected="corpus" if job else "read")
 
 
 def _about(serving: Serving) -> str:

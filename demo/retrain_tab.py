@@ -75,7 +75,7 @@ class RetrainTab:
         folder, state = self._jobs.folder(job), self._jobs.state(job)
         settings = self._jobs.describe(job)["settings"]
         left = "; ".join(f"{number} left out: {html.escape(reason)}" for reason, number in settings["left"].items())
-        learnt = f'<p class="fw-note">Learns from {len(settings["used"])} corrections{". " + left if left else ""}.</p>'
+        learnt = f'<p class="fw-note">Corrections learnt from: {len(settings["used"])}{". " + left if left else ""}.</p>'
         log = html.escape("\n".join(retrain.lines(folder)[-SHOWN:]))
         parts = [corpus_tab.bar(state, "Retrain"), learnt]
         made = retrain.result(self._jobs, job)
@@ -117,7 +117,7 @@ class RetrainTab:
 def _waiting(numbers: list[int], store: Store, serving: Serving) -> str:
     folder = serving.classifier().folder
     noun = "correction waits" if len(numbers) == 1 else "corrections wait"
-    head = f"<p><b>{len(numbers)}</b> {noun}: the serving model, <code>{html.escape(folder.name)}</code>, has not learnt from them.</p>"
+    head = f"<p><b>{len(numbers)}</b> {noun} that the serving model, <code>{html.escape(folder.name)}</code>, has not learnt from.</p>"
     wanted = set(numbers[-SHOWN:])
     rows = [item for item in store.history() if item["number"] in wanted]
     listed = f"<details><summary>The latest {len(rows)}</summary>{view.grid(*tables.history(rows, folder.codebook))}</details>" if rows else ""
