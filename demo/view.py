@@ -183,7 +183,7 @@ def summary(predictions: Sequence[Prediction], codebook: Codebook, text: str = "
         unsure = sum(any(answer.uncertain for answer in item.answers) for item in predictions)
         parts.append(
             f'<p class="fw-total"><b>{total}</b> sentence{"s" * (total > 1)}, <b>{unsure}</b> with an uncertain answer, '
-            f'<b>{said.count("quoted")}</b> <abbr class="fw-voice">“”</abbr> quoted, <b>{said.count("part")}</b> in part</p>'
+            f'<b>{said.count("quoted")}</b> quoted <abbr class="fw-voice">“”</abbr>, <b>{said.count("part")}</b> in part</p>'
         )
     for question in codebook.questions:
         answers = [answer for item in predictions for answer in item.answers if answer.question.name == question.name]
@@ -257,7 +257,9 @@ def drove(found: Sequence[Drove], codebook: Codebook, number: int, key: str = ""
         title = f'<p class="fw-group-title">{html.escape(readable(item.label))}{about}, {item.score:.0%}</p>'
         parts.append(f'<div class="fw-drove" style="--c:{look.colour}">{title}<p>{words}</p></div>')
     note = "A word is shaded by how far the probability falls when it is left out (underlined: rises). A hint at what the model uses, no proof."
-    return f'<div data-n="{number}" data-key="{key}"><p class="fw-note">{note}</p>{"".join(parts) or "<p>This sentence was given no label.</p>"}</div>'
+    return (
+        f'<div data-n="{number}" data-key="{key}"><p class="fw-note">{note}</p>{"".join(parts) or "<p>This sentence was given no label.</p>"}</div>'
+    )
 
 
 def _weighed(word: str, drop: float, most: float) -> str:
