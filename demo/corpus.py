@@ -97,7 +97,7 @@ def _keys(stream: Iterable[bytes]) -> list[str]:
 def _members(packed: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The texts of a zip. Raises InputError for one that says itself that it is too large; what lies is found when it is unpacked."""
     found = [item for item in packed.infolist() if Path(item.filename).suffix.lower() in files.DOCUMENT_ENDINGS and not item.is_dir()]
-    found = [item for item in found if not any(part.startswith((".", "__MACOSX")) for part in Path(item.filename).parts)]
+    found = [item for item in found if not any(part.startswith((".", "__MACOSX")) and part != ".." for part in Path(item.filename).parts)]
     if len(found) > MOST_TEXTS or sum(item.file_size for item in packed.infolist()) > LARGEST_UNPACKED:
         raise InputError(f"The zip holds more than {MOST_TEXTS:,} texts or {LARGEST_UNPACKED:,} bytes.", "Cut it into smaller ones.")
     return found

@@ -27,7 +27,7 @@ from demo.serving import Serving
 from training.train import Run
 
 CSV = "outlet,day,text\n" + "".join(
-    f'{"Courier <b>" if number % 2 else "Post"},2026-01-{1 + number % 28:02},"The troops at the border are a threat. Rain on the river market {number}."\n'
+    f'{"Courier <b>" if number % 2 else "Post"},2026-01-{1 + number % 28:02},"The troops are a threat. Rain on the river market {number}."\n'
     for number in range(20)
 )
 
@@ -44,7 +44,7 @@ def client(trained: tuple[Models, Run], tmp_path_factory: pytest.TempPathFactory
 
 
 def ended(client: TestClient, job: str) -> dict[str, object]:
-    for _ in range(600):
+    for _ in range(1_800):
         answer: dict[str, object] = client.get(f"/v1/jobs/{job}").json()
         if answer["state"] not in ("waiting", "running"):
             return answer
