@@ -87,7 +87,7 @@ def test_a_zip_gives_a_row_for_each_text_and_its_folder_as_group(client: TestCli
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as out:
         out.writestr("post/a.txt", "The troops are a threat.")
-        out.writestr("../../etc/b.html", "<p>The envoy made an offer of talks on the treaty.</p>")
+        out.writestr("../../etc/b.html", "<html><body><article><p>The talks ended at noon on Friday.</p></article></body></html>")
         out.writestr("post/c.txt", b"\0\1\2")
         out.writestr("program.exe", b"MZ")
     done = ended(client, job := send(client, "a.zip", packed.getvalue()))
