@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import secrets
 import uuid
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,14 @@ _UNDONE = sa.Table(
     _TABLES,
     sa.Column("number", _NUMBER, sa.ForeignKey("corrections.number"), primary_key=True, autoincrement=False),
     sa.Column("time", sa.String(32), nullable=False),
+)
+# Readings that somebody asked a link for.
+_VIEWS = sa.Table(
+    "views",
+    _TABLES,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("time", sa.String(32), nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
 )
 _HISTORY = sa.select(_CORRECTIONS, _UNDONE.c.number.is_not(None).label("undone")).outerjoin(_UNDONE, _UNDONE.c.number == _CORRECTIONS.c.number)
 BUSY_SECONDS = 15  # a writer waits for another
@@ -151,6 +160,21 @@ class Store:
             except ValueError:
                 continue
             yield row
+
+    def keep_view(self, content: str) -> str:
+        """Keep a reading and return its id, which cannot be guessed. Raises StoreError."""
+        view = secrets.token_urlsafe(12)
+        with self._connection("The view could not be stored") as connection:
+            connection.execute(sa.insert(_VIEWS).values(id=view, time=_now(), content=content))
+        return view
+
+    def view(self, view: str) -> str:
+        """A kept reading by its id. Raises StoreError when there is none."""
+        with self._connection("The database does not answer") as connection:
+            found = connection.execute(sa.select(_VIEWS.c.content).where(_VIEWS.c.id == view)).scalar_one_or_none()
+        if found is None:
+            raise StoreError("There is no view of this address.", "Was the address copied whole?")
+        return str(found)
 
     @contextmanager
     def _connection(self, fault: str) -> Iterator[sa.Connection]:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from annotations.codebook import OURS as OUR_CODEBOOK
 from annotations.errors import InputError
+from annotations.rows import OURS
 from classifier.models import HOME, Models
 from demo.access import LOOPBACK, Access, check_address
 
@@ -22,6 +24,8 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 7860,
     database: Database = None,
     tokens: Annotated[Path | None, typer.Option(help="File of tokens, ROLE:TOKEN a line; needed on any address but this machine's own.")] = None,
+    annotations: Annotated[Path, typer.Option(help="Rows from which a retrain on the page starts: a .jsonl file or a folder of them.")] = OURS,
+    codebook: Annotated[Path, typer.Option(help="Codebook of these rows, a .toml file.")] = OUR_CODEBOOK,
 ) -> None:
     """Serve the page and the REST API in one process."""
     # First, so that a service without tokens never listens to others, whatever else is wrong.
@@ -32,10 +36,11 @@ def serve(
 
     from demo.app import build
     from demo.metrics import log_to_stderr
+    from demo.retrain import Base
 
     log_to_stderr()
     home = _home()
-    service = build(Models(home), _database(database, home), model, allowed)
+    service = build(Models(home), _database(database, home), model, allowed, Base(annotations, codebook))
     typer.echo(f"Framewire: page at http://{host}:{port}/, API at http://{host}:{port}/docs. Stop with Ctrl+C.")
     uvicorn.run(
         service, host=host, port=port, log_level="warning", timeout_graceful_shutdown=10, server_header=False, limit_concurrency=MOST_CONNECTIONS

@@ -164,7 +164,7 @@ def handle_errors(app: FastAPI) -> None:
     def framewire(_: Request, error: FramewireError) -> JSONResponse:
         if isinstance(error, BusyError):
             return _answer(429, str(error), {"Retry-After": str(RETRY_SECONDS)})
-        return _answer(503 if isinstance(error, StoreError) else 422, str(error))
+        return _answer(getattr(error, "status", 503 if isinstance(error, StoreError) else 422), str(error))
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

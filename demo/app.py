@@ -8,25 +8,33 @@ from gradio.utils import get_upload_folder
 
 from annotations.store import Store
 from classifier.models import Models
-from demo import access, api, page, reference
+from demo import access, api, job_routes, page, reference
 from demo.access import Access, Guard, Lockout
+from demo.jobs import Jobs
 from demo.limits import MOST_UPLOAD, Limits, SecureHeaders
 from demo.metrics import Metrics, Watch
+from demo.retrain import Base
 from demo.serving import Serving
 
+JOBS = "jobs"  # the folder of jobs, beside the models
 QUEUE = 32
 
 
-def build(models: Models, database: str, fixed: Path | None = None, allowed: Access | None = None) -> FastAPI:
-    """The service over the promoted model (or the one at `fixed`) and the corrections database at a URL; `allowed` says who may do what.
+def build(models: Models, database: str, fixed: Path | None = None, allowed: Access | None = None, base: Base | None = None) -> FastAPI:
+    """The service over the promoted model (or the one at `fixed`) and the corrections database at a URL.
+
+    `allowed` says who may do what; a retrain starts from `base`.
 
     Raises ModelFolderError or StoreError when either cannot be opened.
     """
     serving, store, metrics = Serving(models, fixed), Store(database), Metrics()
+    jobs = Jobs(models.home.resolve() / JOBS)
+    jobs.resume()
     app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url=None, redoc_url=None)
     app.include_router(api.routes(serving, store, metrics))
+    app.include_router(job_routes.routes(jobs, serving))
     api.handle_errors(app)
-    blocks = page.build(serving, store)
+    blocks = page.build(serving, store, jobs, base or Base())
     allowed, lockout = allowed or Access(), Lockout()
     app.include_router(access.routes(allowed, lockout))
     app.include_router(reference.routes(app))

@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from demo.access import MOST_ADDRESSES, address_of
 
 MOST_BYTES = 1 << 20  # of a request's body
-MOST_UPLOAD = 20 << 20  # of a request that uploads files
+MOST_UPLOAD = 50_000_000 + (1 << 20)  # of a request that uploads files: one of corpus.LARGEST, and what a form writes around it
 MOST_KEPT = 200 << 20  # bytes of uploads that lie on the disk at once, until the page's purge removes them
 BODY_SECONDS = 30  # a body must have arrived by then
+UPLOAD_SECONDS = 300  # and a file
 MOST_AT_ONCE = 256  # requests being answered, besides those that wait for the page's events
 A_MINUTE = 1_200  # requests from one address, unless it is this machine's own
 RETRY_SECONDS = 2
-UPLOAD = "/gradio_api/upload"
+UPLOADS = ("/gradio_api/upload", "/v1/jobs")
 # In place of Gradio's own words, which repeat what was sent. A full queue is no fault of the service: come again.
 _PAGE_FAULTS = {503: (429, "The service is busy. Try again in a few seconds."), 422: (422, "The page's call does not fit.")}
 _STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/", "/gradio_api/upload_progress", "/gradio_api/call/")
@@ -104,16 +105,16 @@ class Limits:
             self._at_once -= 1
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        most = MOST_UPLOAD if scope["path"] == UPLOAD else MOST_BYTES
+        most, seconds = (MOST_UPLOAD, UPLOAD_SECONDS) if scope["path"] in UPLOADS else (MOST_BYTES, BODY_SECONDS)
         too_large = (413, f"The request is too large; send at most {most:,} bytes.")
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > most:
             await _refuse(scope, receive, send, *too_large)
             return
-        if scope["path"] == UPLOAD and await asyncio.to_thread(_size, self._uploads) > MOST_KEPT:
+        if scope["path"] in UPLOADS and await asyncio.to_thread(_size, self._uploads) > MOST_KEPT:
             await _refuse(scope, receive, send, 507, "There is no room for more files now. Paste the text, or try again in an hour.")
             return
-        deadline = time.monotonic() + BODY_SECONDS
+        deadline = time.monotonic() + seconds
         read, whole, started = 0, False, False
         fault: tuple[int, str] | None = None
 
@@ -126,7 +127,7 @@ class Limits:
             try:
                 message = await asyncio.wait_for(receive(), max(0.01, deadline - time.monotonic()))
             except TimeoutError:
-                fault = (408, f"The request did not arrive within {BODY_SECONDS} seconds.")
+                fault = (408, f"The request did not arrive within {seconds} seconds.")
                 return {"type": "http.disconnect"}
             read += len(message.get("body", b""))
             whole = not message.get("more_body", False)

@@ -41,6 +41,11 @@
       correct.onclick = () => choose(sentence.dataset.n);
       buttons.append(correct);
     }
+    if (document.querySelector("#explain")) {
+      const ask = make("button", "fw-button", "Which words drove this?");
+      ask.onclick = () => { ask.disabled = true; ask.textContent = "Leaving out each word in turn ..."; document.querySelector("#explain").click(); };
+      buttons.append(ask);
+    }
     const shut = make("button", "fw-button", "Close");
     shut.onclick = () => { close(); sentence.focus(); };
     buttons.append(shut);
@@ -60,6 +65,22 @@
     document.querySelector("#correct").scrollIntoView({ block: "start" });
     field.focus({ preventScroll: true });
   };
+
+  // The service writes its answer, escaped, into a hidden place; a copy of it goes into the panel of its sentence.
+  const explained = () => {
+    const answer = document.querySelector("#words [data-n]:not([data-taken]), #words .fw-error:not([data-taken])");
+    const opened = document.querySelector('.fw-s[aria-expanded="true"]');
+    const panel = document.querySelector(".fw-panel");
+    if (!answer || !panel) return;
+    answer.dataset.taken = "";
+    if (answer.dataset.n && answer.dataset.n !== opened?.dataset.n) return; // of a sentence that was closed meanwhile
+    panel.querySelector(".fw-words")?.remove();
+    const words = make("div", "fw-words");
+    words.append(answer.cloneNode(true));
+    panel.querySelector(".fw-buttons").before(words);
+    [...panel.querySelectorAll(".fw-button")].find((button) => button.disabled)?.remove();
+  };
+  new MutationObserver(explained).observe(document, { childList: true, subtree: true });
 
   const toggle = (sentence) => (sentence.getAttribute("aria-expanded") === "true" ? close() : open(sentence));
 

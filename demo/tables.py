@@ -47,3 +47,13 @@ def _words(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{_words(answer)} ({target})" for target, answer in value.items())
     return readable(value) if isinstance(value, str) else ", ".join(readable(name) for name in value) or "none"
+
+
+def report(found: dict[str, Any]) -> tuple[list[str], list[list[str | int | float]]]:
+    """Header and rows of a model's report: each label's figures on the test documents."""
+    rows: list[list[str | int | float]] = []
+    for name, item in found["questions"].items():
+        for label, figures in item["labels"].items():
+            numbers = [f"{figures[key]:.2f}" for key in ("precision", "recall", "f1")]
+            rows.append([name, readable(label), *numbers, figures["support"]])
+    return ["question", "label", "precision", "recall", "F1", "sentences"], rows

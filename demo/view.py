@@ -9,12 +9,16 @@ from typing import Any
 
 from annotations.codebook import Codebook, Question
 from classifier.predictions import Answer, Prediction
+from demo.occlusion import Drove
 from demo.tables import readable, scores
+from demo.voices import voices
 
 # Okabe & Ito (2008): told apart with any colour vision. Each label also has its own mark and underline, so colour is never alone.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#999999")
 COLOURS_PER_TARGET = ("#D55E00", "#0072B2", "#8A8A8A", "#F0E442", "#CC79A7", "#009E73", "#56B4E9", "#E69F00")
 UNDERLINES = ("solid", "dashed", "double", "dotted")
+VOICES = {"quoted": "quoted speech", "part": "partly quoted speech", "own": "the outlet's own voice"}
+WEAKEST = 15  # per cent of the strongest word, from which a word is marked
 LONGEST_HEADING = 120  # characters; longer lines without a closing mark are prose
 
 # What stands around an article on a web page. Only looked for in sentences without a closing mark.
@@ -73,12 +77,15 @@ def prose(predictions: Sequence[Prediction], text: str, opens: bool = True) -> s
     """The article with its paragraphs, headings and furniture; each sentence has the colours and marks of its labels and `opens` its scores."""
     parts, headed = [], False
     several = len(predictions) > 1
+    said = dict(zip((item.sentence.position for item in predictions), voices(predictions, text), strict=True))
     for paragraph in _paragraphs(predictions, text):
         kinds = [kind(item.sentence.text, several and len(paragraph) == 1) for item in paragraph]
         tag, look = "p", "fw-furniture" if set(kinds) == {"furniture"} else "fw-text"
         if kinds == ["heading"]:
             tag, look, headed = ("h3", "fw-subhead", True) if headed else ("h2", "fw-headline", True)
-        words = " ".join(_sentence(item, found == "furniture", opens) for item, found in zip(paragraph, kinds, strict=True))
+        words = " ".join(
+            _sentence(item, found == "furniture", said[item.sentence.position], opens) for item, found in zip(paragraph, kinds, strict=True)
+        )
         parts.append(f'<{tag} class="{look}">{words}</{tag}>')
     return f'<article class="fw-prose">{"".join(parts)}</article>'
 
@@ -103,7 +110,7 @@ def _paragraphs(predictions: Sequence[Prediction], text: str) -> list[list[Predi
     return found
 
 
-def _sentence(item: Prediction, furniture: bool, opens: bool) -> str:
+def _sentence(item: Prediction, furniture: bool, voice: str, opens: bool) -> str:
     held = [(answer, label) for answer in item.answers if not answer.target for label in answer.labels]
     held.sort(key=lambda pair: -pair[0].score(pair[1]))
     words = html.escape(item.sentence.text)
@@ -119,7 +126,8 @@ def _sentence(item: Prediction, furniture: bool, opens: bool) -> str:
     if opens:
         data = html.escape(json.dumps([_scores(answer) for answer in item.answers]), quote=True)
         button = f' role="button" tabindex="0" aria-expanded="false" data-n="{item.sentence.position + 1}" data-scores="{data}"'
-    return f'<span class="fw-s{" fw-furniture" if furniture else ""}"{button}>{words}{marks}{signs}</span>'
+    spoken = "" if voice == "own" else f'<abbr class="fw-voice" title="{VOICES[voice]}">“”{"" if voice == "quoted" else "…"}</abbr>'
+    return f'<span class="fw-s{" fw-furniture" if furniture else ""}"{button}>{words}{spoken}{marks}{signs}</span>'
 
 
 def _mark(answer: Answer, label: str) -> str:
@@ -163,20 +171,30 @@ def _scores(answer: Answer) -> list[Any]:
     return [answer.target or readable(answer.question.name), rows]
 
 
-def summary(predictions: Sequence[Prediction], codebook: Codebook) -> str:
-    """The legend, whose boxes show and hide labels by style alone, with counts of sentences and balance of stance when there are predictions."""
+def summary(predictions: Sequence[Prediction], codebook: Codebook, text: str = "") -> str:
+    """The legend, whose boxes show and hide labels by style alone, with counts of sentences and balance of stance when there are predictions.
+
+    `text` is the article, by whose quotation marks quoted speech is counted apart.
+    """
     total = len(predictions)
+    said = voices(predictions, text)
     parts = [f"<style>{''.join(_hiding(question) for question in codebook.questions)}</style>"]
     if total:
         unsure = sum(any(answer.uncertain for answer in item.answers) for item in predictions)
-        parts.append(f'<p class="fw-total"><b>{total}</b> sentence{"s" * (total > 1)}, <b>{unsure}</b> with an uncertain answer</p>')
+        parts.append(
+            f'<p class="fw-total"><b>{total}</b> sentence{"s" * (total > 1)}, <b>{unsure}</b> with an uncertain answer, '
+            f'<b>{said.count("quoted")}</b> quoted <abbr class="fw-voice">“”</abbr>, <b>{said.count("part")}</b> in part</p>'
+        )
     for question in codebook.questions:
         answers = [answer for item in predictions for answer in item.answers if answer.question.name == question.name]
         keys = "".join(_key(question, label.name, label.definition, [] if question.per_target else answers) for label in question.labels)
         parts.append(f'<fieldset class="fw-legend"><legend>{html.escape(question.text or readable(question.name))}</legend>{keys}')
         if question.per_target:
             targets = list(dict.fromkeys(answer.target for answer in answers))
-            parts += [_balance(question, target, place, answers) for place, target in enumerate(targets, 1)]
+            spoken = [
+                voice for item, voice in zip(predictions, said, strict=True) for answer in item.answers if answer.question.name == question.name
+            ]
+            parts += [_balance(question, target, place, answers, spoken) for place, target in enumerate(targets, 1)]
         parts.append("</fieldset>")
     return f'<section class="fw-summary" aria-label="Summary and legend">{"".join(parts)}</section>'
 
@@ -209,21 +227,48 @@ def _key(question: Question, label: str, definition: str, answers: list[Answer])
     )
 
 
-def _balance(question: Question, target: str, place: int, answers: list[Answer]) -> str:
-    """One bar for a target, cut by its labels, with the counts in words below."""
-    about = [answer for answer in answers if answer.target == target]
-    segments, words = [], []
+def _balance(question: Question, target: str, place: int, answers: list[Answer], said: list[str]) -> str:
+    """One bar for a target, cut by its labels, with the counts in words below: all, and quoted speech told from the outlet's own voice."""
+    about = [(answer, voice) for answer, voice in zip(answers, said, strict=True) if answer.target == target]
+    segments, words, spoken = [], [], []
     for label, look in styles(question).items():
-        held = sum(label in answer.labels for answer in about)
-        segments.append(f'<span class="fw-fill {look.name}" style="--c:{look.colour};width:{held / len(about):.1%}"></span>')
-        words.append(f"{held} {html.escape(readable(label))} ({held / len(about):.0%})")
-    unsure = sum(bool(answer.uncertain) for answer in about)
+        voiced = [voice for answer, voice in about if label in answer.labels]
+        segments.append(f'<span class="fw-fill {look.name}" style="--c:{look.colour};width:{len(voiced) / len(about):.1%}"></span>')
+        words.append(f"{len(voiced)} {html.escape(readable(label))} ({len(voiced) / len(about):.0%})")
+        spoken.append(f"{voiced.count('quoted')} {html.escape(readable(label))}")
+    unsure = sum(bool(answer.uncertain) for answer, _ in about)
     if unsure:
         words.append(f"{unsure} uncertain")
+    quoted = f'<span class="fw-count fw-spoken">Of these quoted: {", ".join(spoken)}</span>' if any(voice == "quoted" for _, voice in about) else ""
     return (
         f'<div class="fw-bar fw-balance"><span class="fw-name"><sup>{place}</sup> {html.escape(target)}</span>'
-        f'<span class="fw-track">{"".join(segments)}</span><span class="fw-count">{", ".join(words)}</span></div>'
+        f'<span class="fw-track">{"".join(segments)}</span><span class="fw-count">{", ".join(words)}</span>{quoted}</div>'
     )
+
+
+def drove(found: Sequence[Drove], codebook: Codebook, number: int, key: str = "") -> str:
+    """A sentence once for each label it was given, its words shaded by how far the label's probability falls without them."""
+    parts = []
+    for item in found:
+        look = styles(codebook.question(item.question))[item.label]
+        most = max((abs(drop) for _, drop in item.pieces), default=0.0)
+        words = " ".join(_weighed(word, drop, most) for word, drop in item.pieces)
+        about = f" toward {html.escape(item.target)}" if item.target else ""
+        title = f'<p class="fw-group-title">{html.escape(readable(item.label))}{about}, {item.score:.0%}</p>'
+        parts.append(f'<div class="fw-drove" style="--c:{look.colour}">{title}<p>{words}</p></div>')
+    note = "A word is shaded by how far the probability falls when it is left out (underlined: rises). A hint at what the model uses, no proof."
+    return (
+        f'<div data-n="{number}" data-key="{key}"><p class="fw-note">{note}</p>{"".join(parts) or "<p>This sentence was given no label.</p>"}</div>'
+    )
+
+
+def _weighed(word: str, drop: float, most: float) -> str:
+    share = round(100 * abs(drop) / most) if most else 0
+    if share < WEAKEST:
+        return html.escape(word)
+    kind, sign = ("fw-for", "−") if drop > 0 else ("fw-counter", "+")
+    title = f"without it: {sign}{abs(drop) * 100:.0f} points"
+    return f'<span class="{kind}" style="--w:{round(share * 0.6)}%" title="{title}">{html.escape(word)}</span>'
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> str:
@@ -243,6 +288,6 @@ def report(predictions: Sequence[Prediction], text: str, css: str, date: str) ->
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<title>Framewire report</title><style>{css}</style></head><body class="fw-report">'
         f'<p class="fw-about">Framewire report. {about} {warning}</p>'
-        f'<div class="fw-columns">{summary(predictions, first.codebook)}{prose(predictions, text, opens=False)}</div>'
+        f'<div class="fw-columns">{summary(predictions, first.codebook, text)}{prose(predictions, text, opens=False)}</div>'
         f"{grid(*scores(predictions))}</body></html>"
     )

@@ -1,5 +1,6 @@
 """The page in a real browser: paste, read, download, and hostile text shown as text."""
 
+import fcntl
 import json
 import shutil
 import socket
@@ -14,7 +15,9 @@ import pytest
 import uvicorn
 
 from classifier.models import Models
-from demo.app import build
+from demo.app import JOBS, build
+from demo.jobs import TURN
+from demo.retrain import Base
 from training.train import Run
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -24,10 +27,14 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgroun
 
 @pytest.fixture(scope="module")
 def address(trained: tuple[Models, Run], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from served(trained[0], f"sqlite:///{tmp_path_factory.mktemp('db')}/c.sqlite")
+
+
+def served(models: Models, database: str, base: Base | None = None) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = build(trained[0], f"sqlite:///{tmp_path_factory.mktemp('db')}/c.sqlite")
+    app = build(models, database, base=base)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -197,6 +204,116 @@ def test_the_report_opens_without_the_service(page: Any, browser: Any, tmp_path:
     assert len(asked) == 1
     assert alone.locator(".fw-s").count() == 2 and alone.locator(".fw-table tbody tr").count() == 2
     alone.close()
+
+
+def test_the_words_that_drove_a_label_are_shown_in_its_panel(page: Any) -> None:
+    read(page, ARTICLE)
+    page.locator("#prose .fw-s").first.click()
+    page.get_by_role("button", name="Which words drove this?").click()
+    page.locator(".fw-panel .fw-drove").first.wait_for()
+    assert page.locator(".fw-panel .fw-drove .fw-for").count() > 0
+    assert page.locator(".fw-panel .fw-drove").first.inner_text().endswith("minister said.")
+    page.locator("#prose .fw-s").nth(1).click()
+    assert page.locator(".fw-panel .fw-drove").count() == 0
+
+
+def test_a_link_reopens_the_same_view_in_another_browser_and_holds_no_text(page: Any, browser: Any) -> None:
+    read(page, ARTICLE, "NATO plan; the <b>treaty</b>")
+    page.locator("#prose .fw-s").first.wait_for()
+    page.locator("#link:not([disabled])").click()
+    page.wait_for_function("location.search.includes('view=')")
+    assert "troops" not in page.url and len(page.url) < 120
+    shown = page.locator("#prose").inner_text(), page.locator("#summary").inner_text()
+    other = browser.new_page()
+    other.goto(page.url)
+    other.locator("#prose .fw-s").first.wait_for()
+    assert (other.locator("#prose").inner_text(), other.locator("#summary").inner_text()) == shown
+    assert other.get_by_label("Stance toward").input_value() == "NATO plan; the <b>treaty</b>"
+    other.goto(page.url[:-3])
+    other.get_by_role("alert").wait_for()
+    assert "no view of this address" in other.get_by_role("alert").inner_text()
+    other.close()
+
+
+def test_a_corpus_is_scored_while_the_page_is_reloaded(page: Any, trained: tuple[Models, Run], tmp_path: Path) -> None:
+    rows = [f'"The troops are a threat. Rain on the market {n}.",{"<b>A</b>" if n % 2 else "B"},2026-01-{1 + n % 28:02}' for n in range(60)]
+    (tmp_path / "news.csv").write_text('text,outlet,"date"\n' + "\n".join(rows) + "\n")
+    page.get_by_role("tab", name="Corpus").click()
+    page.locator("#corpus-file input[type=file]").set_input_files(tmp_path / "news.csv")
+    page.wait_for_function("[...document.querySelectorAll('#columns input')].some(input => input.value === 'outlet')")
+    turn = trained[0].home / JOBS / TURN
+    turn.parent.mkdir(exist_ok=True)
+    with turn.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # so that the reload comes before the end
+        page.locator("#corpus-start").click()
+        page.wait_for_function("location.search.includes('job=')")
+        page.reload()
+        page.locator("#corpus-status .fw-waiting").wait_for()
+    page.locator("#corpus-results .fw-dot").first.wait_for(timeout=120_000)
+    assert "120 sentences of 60 rows." in page.locator("#corpus-status").inner_text()
+    assert "<b>A</b>" in page.locator("#corpus-results").inner_text()
+    assert page.locator("#corpus-results .fw-weeks svg").count() > 0
+    page.locator("#comparison td").first.wait_for()
+    with page.expect_download() as download:
+        page.get_by_text("CSV of this plot").first.click()
+    download.value.save_as(tmp_path / "groups.csv")
+    assert (tmp_path / "groups.csv").read_text().startswith("group,question,target,label")
+
+
+def test_two_coders_correct_at_once(browser: Any, address: str) -> None:
+    pages = [browser.new_context().new_page() for _ in range(2)]
+    for page, name in zip(pages, ("anna", "ben"), strict=True):
+        page.goto(address)
+        read(page, ARTICLE)
+        page.locator("#prose .fw-s").first.wait_for()
+        page.locator("#quote", has_text="troops").wait_for()
+        page.get_by_label("Your name").fill(name)
+    pages[1].locator("#correct").get_by_label("broken promises").set_checked(True)
+    for page in pages:
+        page.locator("#save").click(no_wait_after=True)
+    for page in pages:
+        page.locator("#said", has_text="Kept as correction").wait_for()
+    pages[0].locator("#undo").click()
+    pages[0].locator("#said", has_text="taken back").wait_for()
+    rows = [json.loads(line) for line in urllib.request.urlopen(f"{address}/v1/corrections").read().decode().splitlines()]  # noqa: S310
+    assert [row["annotator"] for row in rows if row["text"].startswith("The troops")] == ["ben"]
+    for page in pages:
+        page.context.close()
+
+
+def test_corrections_are_learnt_and_the_new_model_is_promoted_and_rolled_back(
+    browser: Any, trained: tuple[Models, Run], rows_file: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained[1].folder.path, tmp_path / "models" / trained[1].folder.name)
+    models = Models(tmp_path / "models")
+    models.promote(models.path(trained[1].folder.name), "test")
+    running = served(models, f"sqlite:///{tmp_path}/c.sqlite", Base(rows_file))
+    address = next(running)
+    body = {"text": "The envoy made an offer of bread.", "answers": {"frames": ["diplomatic_offer"]}, "annotator": "anna", "document": "new"}
+    request = urllib.request.Request(f"{address}/v1/corrections", json.dumps(body).encode(), {"content-type": "application/json"})  # noqa: S310
+    urllib.request.urlopen(request)  # noqa: S310
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(address)
+    page.get_by_role("tab", name="Retrain").click()
+    page.locator("#waiting b", has_text="1").wait_for()
+    page.locator("#epochs input").fill("1")
+    page.locator("#retrain-start").click()
+    page.locator("#retrain-status", has_text="Corrections learnt from: 1").wait_for()
+    page.locator("#retrain-status h3").wait_for(timeout=240_000)
+    made = page.locator("#retrain-status h3").inner_text()
+    assert "Against the promoted model, frames" in page.locator("#retrain-status").inner_text()
+    page.locator("#promote").click()
+    page.locator("#promoted", has_text="name of who promotes is missing").wait_for()
+    page.locator("#promoter input, #promoter textarea").first.fill("anna")
+    page.locator("#anyway input").check()
+    page.locator("#promote").click()
+    page.locator("#promoted", has_text=f"{made} serves now").wait_for()
+    assert json.loads(urllib.request.urlopen(f"{address}/v1/model").read())["name"] == made  # noqa: S310
+    page.locator("#waiting b", has_text="0").wait_for()
+    page.locator("#rollback").click()
+    page.locator("#promoted", has_text=f"Back to {trained[1].folder.name}").wait_for()
+    page.close()
+    next(running, None)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,0 +1,168 @@
+"""Long work (a corpus to score, a retrain): each job a folder with an id and a process of its own, which outlive the page and the service."""
+
+import dataclasses
+import datetime
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotations.errors import FramewireError, InputError
+from demo.serving import BusyError
+
+ROOT = Path(__file__).resolve().parent.parent
+JOB, STATE, CANCEL, LOCK, TURN, ERRORS = "job.json", "state.json", "cancel", "lock", ".turn", "errors.txt"
+MOST_OPEN = 10  # jobs that wait or run before the next is told to come again
+MOST_TRIES = 3  # starts of a job whose process keeps dying
+_ID = re.compile(r"[A-Za-z0-9_-]{16}")
+OPEN = ("waiting", "running")
+
+
+class NoJobError(FramewireError):
+    """No job has this id."""
+
+    status = 404
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a job is: "waiting", "running", "done", "failed" or "cancelled"; `share` of the work in [0, 1]; `words` for a reader."""
+
+    state: str = "waiting"
+    share: float = 0.0
+    words: str = "Waiting for its turn."
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        return self.state in OPEN
+
+
+class Jobs:
+    """The jobs in a folder. One works at a time, however many services share the folder; the others wait at its lock."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def submit(self, kind: str, settings: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+        """Keep a job with copies of its files (by their name in the job's folder), start its process and return its id.
+
+        Raises BusyError when MOST_OPEN are open already.
+        """
+        if sum(self.state(job).open for job in self.ids()) >= MOST_OPEN:
+            raise BusyError("Too many jobs are waiting.", "Try again when one has ended.")
+        job = secrets.token_urlsafe(12)
+        self.home.mkdir(parents=True, exist_ok=True)
+        beside = self.home / f".{job}"
+        beside.mkdir(mode=0o700)
+        try:
+            for name, path in files.items():
+                shutil.copyfile(path, beside / name)
+            created = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+            write_json(beside / JOB, {"kind": kind, "created": created, "settings": dict(settings), "tries": 0})
+            write_json(beside / STATE, dataclasses.asdict(State()))
+            beside.rename(self.home / job)
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise InputError(f"The job cannot be kept ({error.strerror}).", "Is there room on the disk?") from None
+        self._start(job)
+        return job
+
+    def ids(self, kind: str = "") -> list[str]:
+        """The ids of all jobs (of a kind), oldest first."""
+        found = [path.name for path in self.home.glob("*") if _ID.fullmatch(path.name) and (path / JOB).is_file()]
+        described = [(job, self.describe(job)) for job in found]
+        return [job for job, about in sorted(described, key=lambda pair: str(pair[1]["created"])) if not kind or about["kind"] == kind]
+
+    def folder(self, job: str) -> Path:
+        """The folder of a job. Raises NoJobError."""
+        folder = self.home / job
+        if not _ID.fullmatch(job) or not (folder / JOB).is_file():
+            raise NoJobError("There is no job of this id.", "It may have been deleted.")
+        return folder
+
+    def describe(self, job: str) -> dict[str, Any]:
+        """Kind, time and settings, as they were submitted. Raises NoJobError."""
+        found: dict[str, Any] = json.loads((self.folder(job) / JOB).read_text(encoding="utf-8"))
+        return found
+
+    def state(self, job: str) -> State:
+        """How far a job is; one whose process died without a word has failed. Raises NoJobError."""
+        folder = self.folder(job)
+        found = read_state(folder)
+        if found.open and not self._alive(job):
+            found = read_state(folder)  # it may have ended between the two looks
+            if found.open:
+                words = "Its process ended before its time (was memory short?). Nothing that was uploaded is lost: start it again."
+                return dataclasses.replace(found, state="failed", words=words)
+        return found
+
+    def cancel(self, job: str) -> State:
+        """Ask an open job to stop; it does within a second or two. Raises NoJobError."""
+        state = self.state(job)
+        if state.open:
+            (self.folder(job) / CANCEL).touch()
+            return dataclasses.replace(state, words="Stopping ...")
+        return state
+
+    def delete(self, job: str) -> None:
+        """Remove a job that is not open, with everything in its folder. Raises NoJobError, InputError."""
+        if self.state(job).open:
+            raise InputError("The job is still open.", "Cancel it first.")
+        shutil.rmtree(self.folder(job))
+
+    def resume(self) -> None:
+        """Start again what a stop of the machine cut off; to be called when the service starts."""
+        for job in self.ids():
+            if read_state(self.folder(job)).open and not self._alive(job):
+                about = self.describe(job)
+                if about["tries"] < MOST_TRIES:
+                    write_json(self.folder(job) / JOB, about | {"tries": about["tries"] + 1})
+                    self._start(job)
+
+    def _start(self, job: str) -> None:
+        self._started = [process for process in self._started if process.poll() is None]
+        folder = self.folder(job)
+        with (folder / ERRORS).open("ab") as errors:
+            # Our own interpreter and a path of ours, no shell; a session of its own, so that Ctrl+C on the service does not reach it.
+            command = [sys.executable, "-m", "demo.worker", str(folder)]
+            self._started.append(
+                subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)  # noqa: S603
+            )
+
+    def _alive(self, job: str) -> bool:
+        """Whether a worker holds the job, here or in another service; a child that has not come that far yet counts."""
+        if any(process.args[-1] == str(self.folder(job)) and process.poll() is None for process in self._started):  # type: ignore[index]
+            return True
+        return held(self.folder(job) / LOCK)
+
+
+def held(path: Path) -> bool:
+    """Whether a process holds the lock of a file; the kernel frees that of a process that dies."""
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def read_state(folder: Path) -> State:
+    """What a job's process last wrote."""
+    return State(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write beside and rename, so that a reader never meets half a file."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside.write_text(json.dumps(value, ensure_ascii=False, default=str), encoding="utf-8")
+    beside.replace(path)
