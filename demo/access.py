@@ -265,10 +265,8 @@ class Guard:
                 return _answer(421, "This service answers to the names of this machine only. Use http://127.0.0.1 with its port."), receive
         elif needed is not Role.PUBLIC:
             role, refusal = self._caller(scope, headers)
-            if refusal is not None:
-                return refusal, receive
-            if needed is None:
-                return _answer(404, "No such page."), receive
+            if refusal is not None or needed is None:
+                return refusal or _answer(404, "No such page."), receive
         call = _CALLS.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         if call is not None:
             body, receive = await _buffered(receive)
@@ -312,11 +310,9 @@ class Guard:
         if not isinstance(given, dict) or not (by_name or isinstance(given.get("data"), list)):
             return None
         number = given.get("fn_index")
-        if number is not None and type(number) is not int:
-            return None
         functions = self._functions()
         found = [python for key, (python, api) in functions.items() if key == number or (name is not None and api == name)]
-        if not found or (number is not None and number not in functions):
+        if not found or (number is not None and (type(number) is not int or number not in functions)):
             return None
         return max(FUNCTIONS.get(python, Role.RETRAIN) for python in found)
 

@@ -158,7 +158,7 @@ def test_a_backup_that_is_not_whole_changes_nothing(name: str, shelf: tuple[Mode
     backup(*shelf, tmp_path / "b.zip")
     bad = rewritten(tmp_path / "b.zip", tmp_path / "bad.zip", HARM[name])
     other = Models(tmp_path / "other")
-    with pytest.raises(InputError, match="bad.zip"):
+    with pytest.raises(InputError, match=r"bad\.zip"):
         restore(other, f"sqlite:///{tmp_path}/other/c.sqlite", bad)
     assert not list(other.home.iterdir()) and not (tmp_path / "escaped.txt").exists()
 
@@ -169,7 +169,7 @@ def test_a_file_that_is_no_backup_is_refused(content: bytes | None, shelf: tuple
     (tmp_path / "c.zip").write_bytes(whole[: len(whole) // 2] if content is None else content)
     with pytest.raises(InputError, match=r"c\.zip"):
         restore(Models(tmp_path / "other"), None, tmp_path / "c.zip")
-    with pytest.raises(InputError, match="missing"):
+    with pytest.raises(InputError, match="cannot be unpacked"):
         restore(Models(tmp_path / "other"), None, tmp_path / "missing.zip")
 
 

@@ -25,7 +25,7 @@ def row(id: str, text: str, split: str = "train", document: str = "", frames: tu
 
 
 def repeatable(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - the same draw each time, and no secret
+    return random.Random(seed)
 
 
 def test_what_is_there_is_counted() -> None:

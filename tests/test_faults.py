@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import tiny_settings
 from fastapi.testclient import TestClient
 
 from annotations.errors import InputError, ModelFolderError, StoreError
@@ -29,7 +30,6 @@ from classifier.folder import ModelFolder
 from classifier.models import Models
 from demo.app import build
 from demo.backup import backup
-from conftest import tiny_settings
 from training.train import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,7 +98,7 @@ class Nursery:
     def run(self, *job: Any, kill_after: float | None = None) -> tuple[int, list[str], float]:
         """Exit code (negative: the signal), what the job said it had kept, and its seconds."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps([*map(lambda item: str(item) if isinstance(item, Path) else item, job)]) + "\n")
+        self.process.stdin.write(json.dumps([str(item) if isinstance(item, Path) else item for item in job]) + "\n")
         self.process.stdin.flush()
         child = json.loads(self.process.stdout.readline())["child"]
         begun = time.monotonic()

@@ -230,18 +230,18 @@ def test_a_reader_of_files_reaches_no_network_and_gives_a_bounded_text(tmp_path:
 
     for attempt in (
         "import socket; socket.create_connection(('127.0.0.1', 9))",
-        "import subprocess; subprocess.run(['true'])",
+        "import subprocess; subprocess.run('true')",
         "import os; os.system('true')",
     ):
-        code = f"import sys; from demo import documents; sys.addaudithook(documents._alone)\ntry:\n    {attempt}\nexcept PermissionError: print('refused')"
-        assert (
-            "refused"
-            in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False).stdout
-        )
+        code = f"import sys; from demo import documents; sys.addaudithook(documents._alone)\ntry: {attempt}"
+        code += "\nexcept PermissionError: print('refused')"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent, check=False)
+        assert done.stdout == "refused\n"
     (tmp_path / "a.txt").write_text("word " * (documents.LONGEST // 5 + 1))
     with pytest.raises(documents.InputError, match="more than"):
         documents.read(tmp_path / "a.txt")
-    hostile = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><html><body><article><p>The talks ended at noon on Friday, the envoy said. &x;</p><p>Nothing more was said of it on that day in town.</p></article></body></html>'
+    words = "<p>The talks ended at noon on Friday, the envoy said. &x;</p><p>Nothing more was said of it on that day in town.</p>"
+    hostile = f'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><html><body><article>{words}</article></body></html>'
     (tmp_path / "a.html").write_text(hostile)
     try:
         assert "root:" not in documents.read(tmp_path / "a.html")
