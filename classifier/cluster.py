@@ -52,7 +52,7 @@ def started(processors: int | None = None) -> Any:
                 ray.init(log_to_driver=False)
             else:
                 ray.init(num_cpus=processors, include_dashboard=False, log_to_driver=False)
-        except (OSError, RuntimeError, ValueError, TimeoutError) as error:
+        except Exception as error:  # Ray raises plain Exception when its processes are slow to come up
             raise InputError(f"Ray cannot start ({str(error).splitlines()[0]}).", f"Check {ADDRESS}, or use --engine local.") from None
     return ray
 

@@ -52,7 +52,7 @@ class Network:
 
     Batches hold inputs of one length only: nothing is padded, and an answer cannot depend on its neighbours. Each is computed by one
     thread, as many at a time as there are `threads` (default: the processors that this process may use); that scales better than threads inside
-    of one batch. `precision` is "int8" or "fp32"; None takes int8 where the folder has it.
+    of one batch. `precision` is "int8" or "fp32"; None takes int8 where the folder has it with a scale for each row.
     """
 
     def __init__(self, folder: ModelFolder, threads: int | None = None, precision: str | None = None) -> None:
@@ -114,7 +114,9 @@ def _session(folder: ModelFolder, member: Member, precision: str | None) -> onnx
     # The arena keeps the largest batch's memory for each thread for ever; without it a long run stays small.
     options.enable_cpu_mem_arena = False
     small = folder.path / member.folder / ONNX_INT8
-    file = folder.path / member.folder / ONNX if precision == "fp32" or (precision is None and not small.is_file()) else small
+    # Folders made before scales for each row hold a graph whose answers move with their neighbours; they are served in float32.
+    exact = small.is_file() and b"DynamicQuantizeLinear" not in small.read_bytes()
+    file = small if precision == "int8" or (precision is None and exact) else folder.path / member.folder / ONNX
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its extension module that share no named base

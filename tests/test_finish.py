@@ -151,3 +151,19 @@ def test_answers_are_equal_to_the_bit_whatever_the_windows_are(classifier: Class
     whole = [[answer.scores for answer in item.answers] for item in classifier.predict(sentences, ["grain"])]
     monkeypatch.setattr("classifier.classifier.WINDOW", 7)
     assert [[answer.scores for answer in item.answers] for item in classifier.predict(sentences, ["grain"])] == whole
+
+
+def test_a_folder_with_one_int8_scale_a_batch_is_served_in_float32(classifier: Classifier, tmp_path: Path) -> None:
+    import dataclasses
+    import shutil
+
+    from onnxruntime.quantization import quantize_dynamic
+
+    from classifier.network import _session
+
+    member = classifier.folder.members[0]
+    old = dataclasses.replace(classifier.folder, path=Path(shutil.copytree(classifier.folder.path, tmp_path / "old")))
+    place = old.path / member.folder
+    assert _session(old, member, None)._model_path.endswith("model.int8.onnx")
+    quantize_dynamic(place / "model.onnx", place / "model.int8.onnx")
+    assert _session(old, member, None)._model_path.endswith("model.onnx")
