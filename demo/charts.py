@@ -22,7 +22,7 @@ def dots(table: pd.DataFrame, codebook: Codebook, order: list[str]) -> str:
     """For each label a row for each group: its share as a dot, the interval as a bar, figures in words."""
     parts = []
     for question, target, label, part in _labels(table, codebook):
-        mine = part.set_index("group").reindex([group for group in order if group in set(part["group"])][:MOST_ROWS])
+        mine = part.drop_duplicates("group").set_index("group").reindex([group for group in order if group in set(part["group"])][:MOST_ROWS])
         low, high = (-1.0, 1.0) if label == BALANCE else (0.0, _nice(max(mine["high"].max(skipna=True), mine["share"].max())))
         rows = "".join(_dot(str(group), row, low, high) for group, row in mine.iterrows())
         axis = f'<div class="fw-axis"><span>{_percent(low, label)}</span><span>{_percent(high, label)}</span></div>'

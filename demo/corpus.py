@@ -214,10 +214,12 @@ def _unzip(path: Path, out: Path) -> None:
                 room -= len(raw)
                 if room < 0:
                     raise InputError(f"The zip unpacks to more than {LARGEST_UNPACKED:,} bytes.", "Cut it into smaller ones.")
+                if len(raw) > files.LARGEST_HTML:
+                    raise ValueError("too large")
                 html = Path(item.filename).suffix.lower() in (".html", ".htm")
                 words: str | None = files.page_text(raw) if html else files.decoded(raw)
             except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError, OSError, zlib.error):
-                words = None  # damaged, locked or no text: listed among the rows that could not be scored
+                words = None  # damaged, locked, too large or no text: listed among the rows that could not be scored
             row = {"file": item.filename, "folder": str(Path(item.filename).parent).strip("."), "text": words}
             stream.write(json.dumps(row, ensure_ascii=True) + "\n")
     out.with_suffix(".part").replace(out)

@@ -110,10 +110,10 @@ class CorpusTab:
         folder = self._jobs.folder(job)
         codebook = ModelFolder.load(about["model"]).codebook
         tables = {name: shares.load(folder / f"{name}.csv") for name in TABLES if name != "documents"}
-        names = [name for name in dict.fromkeys(tables["groups"]["group"]) if name != "all"]
+        names = [name for name in dict.fromkeys(tables["groups"]["group"]) if name != shares.WHOLE]
         sizes = tables["groups"].groupby("group")["documents"].max()
         names.sort(key=lambda name: -sizes[name])
-        shown = results(job, tables, ["all", *names], codebook, about)
+        shown = results(job, tables, [shares.WHOLE, *names], codebook, about)
         several = len(names) > 1
         sides = [gr.Dropdown(names, value=names[place] if several else None) for place in (0, 1)]
         return [shown, gr.Column(visible=several), *sides]

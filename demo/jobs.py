@@ -1,5 +1,6 @@
 """Long work (a corpus to score, a retrain): each job a folder with an id and a process of its own, which outlive the page and the service."""
 
+import contextlib
 import dataclasses
 import datetime
 import fcntl
@@ -80,7 +81,10 @@ class Jobs:
     def ids(self, kind: str = "") -> list[str]:
         """The ids of all jobs (of a kind), oldest first."""
         found = [path.name for path in self.home.glob("*") if _ID.fullmatch(path.name) and (path / JOB).is_file()]
-        described = [(job, self.describe(job)) for job in found]
+        described = []
+        for job in found:
+            with contextlib.suppress(NoJobError, FileNotFoundError):  # removed by somebody else in between
+                described.append((job, self.describe(job)))
         return [job for job, about in sorted(described, key=lambda pair: str(pair[1]["created"])) if not kind or about["kind"] == kind]
 
     def folder(self, job: str) -> Path:

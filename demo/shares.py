@@ -19,6 +19,7 @@ CERTAIN = 0.95
 STRONGEST = 10  # sentences of a label
 MOST_TARGETS = 20  # of a corpus, those with most sentences
 BALANCE = "balance"
+WHOLE = "(all)"  # the group of all documents
 KEYS = ["question", "target", "label"]
 
 
@@ -200,7 +201,7 @@ def groups(counts: pd.DataFrame) -> list[str]:
 def tables(scored: Path, codebook: Codebook, group: str | None, date: str | None) -> tuple[dict[str, pd.DataFrame], int]:
     """All tables of a scored corpus by name, `documents, groups, weeks, strongest`, and how many documents have no readable date."""
     counts, strongest, unread = count(scored, codebook, group, date)
-    whole = shares(counts.assign(group="all"), "group", codebook)
+    whole = shares(counts.assign(group=WHOLE), "group", codebook)
     by_group = pd.concat([whole, shares(counts, "group", codebook)]) if group else whole
     dated = counts[counts["week"] != ""]
     return {"documents": counts, "groups": by_group, "weeks": shares(dated, "week", codebook), "strongest": strongest}, unread

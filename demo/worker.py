@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from annotations.errors import FramewireError
 from demo.jobs import CANCEL, JOB, LOCK, STATE, TURN, State, read_state, write_json
@@ -79,12 +80,20 @@ def main(name: str) -> int:
     folder = Path(name).resolve()
     os.nice(POLITE)
     with (folder / LOCK).open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(stream):
             return 0
         write_json(folder / STATE, dataclasses.asdict(work(folder)))
     return 0
+
+
+def _taken(stream: TextIO) -> bool:
+    """Take the job's lock. Tried for two seconds, since whoever asks whether a worker lives holds it for a moment."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.1)
+    return False
 
 
 if __name__ == "__main__":
