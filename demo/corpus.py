@@ -156,7 +156,7 @@ def work(folder: Path, settings: Mapping[str, Any], tell: Any) -> State:
         if not Path(ROWS).exists():  # written anew it would not be the file that the whole shards are of
             _unzip(Path(name), Path(ROWS))
         name = ROWS
-    columns = files.Columns(settings["text"], "file" if name == ROWS else settings["document"], settings["target"])
+    columns = Columns(settings["text"], "file" if name == ROWS else settings["document"], settings["target"])
     tell(0.0, "Counting ...")
     ends = [0]
     for record in files.read(name, columns):
