@@ -1,4 +1,4 @@
-"""How fast Framewire scores, as ratios to its peers inside one run: `python tests/throughput.py` (about five minutes on two idle cores).
+"""How fast Framewire scores, as ratios to its peers inside one run: `python tests/throughput.py`.
 
     --long                      more sentences and repeats
     --peers .venv-peers/bin/python   also sentence-transformers' int8 backends, from an environment of their own
