@@ -164,7 +164,7 @@ def compared(counts: pd.DataFrame, first: str, second: str, codebook: Codebook) 
 
 def _matrix(part: pd.DataFrame, question: Question) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Counts of shape (documents, labels) and (documents,), documents in one order."""
-    held = part.pivot_table(index="document", columns="label", values="held", aggfunc="sum").reindex(columns=list(question.label_names))
+    held = part.pivot_table(index="document", columns="label", values="held", aggfunc="sum").reindex(columns=list(question.label_names)).fillna(0)
     asked = part.drop_duplicates("document").set_index("document")["asked"].reindex(held.index)
     return held.to_numpy(float), asked.to_numpy(float)
 

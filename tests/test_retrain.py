@@ -36,7 +36,7 @@ def test_corrections_only_teach_and_replace_the_row_they_correct(store: Store, r
     found = retrain.gather(store, Base(rows_file))
     assert sorted(found.used) == kept
     assert sum(found.left.values()) == 3
-    assert [row.to_dict() for row in found.rows if row.split == "test"] == tests
+    assert [(row.id, row.text) for row in found.rows if row.split == "test"] == [(row["id"], row["text"]) for row in tests]
     assert len(found.rows) == len(rows) + 1
     assert {row.sampling for row in found.rows if row.id.startswith("correction-")} == {"correction"}
 
