@@ -30,8 +30,13 @@ def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: P
     (folder / WEIGHTS).chmod(0o644)  # written for its owner alone; a service may run as somebody else
     _onnx(model, tokenizer, folder / ONNX)
     # Weights of 7 bits: processors without VNNI add pairs of products in 16 bits, which 8-bit weights overflow.
-    logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing for these graphs
-    quantize_dynamic(folder / ONNX, folder / ONNX_INT8, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it advises a preparation that changes nothing for these graphs
+    try:
+        quantize_dynamic(folder / ONNX, folder / ONNX_INT8, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+    finally:
+        root.setLevel(level)  # or every later warning of the process would be lost
 
 
 class _Logits(torch.nn.Module):
