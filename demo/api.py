@@ -83,12 +83,12 @@ class Problem(BaseModel):
     error: str
 
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 405, 408, 413, 421, 422, 429, 500, 503)}
+PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 405, 408, 413, 421, 422, 429, 500, 503)}
 
 
 def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
     """The API's routes over a serving model and a corrections database."""
-    router = APIRouter(responses=_PROBLEMS)
+    router = APIRouter(responses=PROBLEMS)
 
     @router.post("/v1/score", response_model=ScoreResponse, summary="Frames and stance of every sentence")
     def score(request: ScoreRequest) -> dict[str, Any]:

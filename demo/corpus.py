@@ -22,6 +22,7 @@ from annotations.errors import InputError
 from classifier import batch, files, outputs
 from classifier.classifier import Classifier, checked_targets
 from classifier.predictions import Prediction
+from classifier.records import Columns
 from classifier.sentences import Sentence
 from demo import shares
 from demo.jobs import Jobs, State

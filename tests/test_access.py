@@ -60,9 +60,11 @@ def test_every_api_route_is_declared_by_its_own_template(app: Any) -> None:
 def test_every_page_function_has_a_declared_role(app: Any, trained: tuple[Models, Run], tmp_path: Path) -> None:
     from annotations.store import Store
     from demo import page
+    from demo.jobs import Jobs
+    from demo.retrain import Base
     from demo.serving import Serving
 
-    blocks = page.build(Serving(trained[0]), Store(f"sqlite:///{tmp_path}/c.sqlite"))
+    blocks = page.build(Serving(trained[0]), Store(f"sqlite:///{tmp_path}/c.sqlite"), Jobs(tmp_path / "jobs"), Base())
     names = {str(function.name) for function in blocks.fns.values()}
     assert {"read", "save", "undo"} <= names
     assert not names - set(FUNCTIONS), "declare their roles in demo/access.py, FUNCTIONS"

@@ -38,7 +38,7 @@ def test_killed_with_kill_9_again_and_again_it_ends_in_the_same_bytes(classifier
     rows = [{"n": n, "text": f"The envoy {n} made an offer. Rain {n % 3}."} for n in range(150)]
     source, out = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
     run(classifier, Job((str(source),), tmp_path / "whole.jsonl", targets=("grain",)))
-    chance = random.Random(5)  # noqa: S311
+    chance = random.Random(5)
     command = [sys.executable, "-c", SCORE, str(classifier.folder.path), str(source), str(out)]
     killed = 0
     for attempt in range(30):

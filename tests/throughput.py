@@ -40,7 +40,7 @@ def sentences() -> Iterator[str]:
     """Sentences of mixed news length without end, all different: the project's own, then again with other names and numbers."""
     files = sorted((ROOT / "annotations" / "rows").glob("*.jsonl"))
     own = list(dict.fromkeys(json.loads(line)["text"] for file in files for line in file.read_text(encoding="utf-8").splitlines()))
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     chance.shuffle(own)
     yield from own
     for turn in itertools.count(1):
