@@ -48,8 +48,8 @@ def build(serving: Serving, store: Store, jobs: Jobs, base: Base) -> gr.Blocks:
 
 
 def _opened(job: str, view: str) -> tuple[str, str, Any]:
-    """The tab that the address asks for."""
-    return job, view, gr.Tabs(selected="corpus" if job else "read")
+    """The tab that the address asks for; without a job the tabs are left alone, since the reader may have chosen one by now."""
+    return job, view, gr.Tabs(selected="corpus") if job else gr.skip()
 
 
 def _about(serving: Serving) -> str:

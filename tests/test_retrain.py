@@ -1,5 +1,6 @@
 """A retrain's rows: corrections teach, and never touch what judges."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from annotations.rows import Annotation
 from annotations.store import Store
 from classifier.models import Models
 from demo import retrain
-from demo.jobs import Jobs
+from demo.jobs import JOB, STATE, Jobs, write_json
 from demo.retrain import Base
 from demo.serving import Serving
 from tests.conftest import coded_rows
@@ -58,3 +59,35 @@ def test_progress_is_read_from_what_the_training_says(tmp_path: Path) -> None:
         b"Learning frames from 9 examples ...\n\r100%|##| 9/9\nLearning stance from 9 examples ...\n\r100%|##| 9/9\n"
     )
     assert retrain._progress(retrain.lines(tmp_path), 2) == (pytest.approx(0.95), "Calibrating and judging ...")
+
+
+def test_a_worse_model_is_promoted_only_on_purpose_and_rolled_back(
+    store: Store, trained: tuple[Models, Run], rows_file: Path, tmp_path: Path
+) -> None:
+    models = Models(tmp_path / "models")
+    first = trained[1].folder.name
+    for name in (first, "second"):
+        shutil.copytree(trained[1].folder.path, models.home / name)
+    manifest = models.home / "second" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(first, "second"))
+    models.promote(models.path(first), "test")
+    serving, jobs = Serving(models), Jobs(tmp_path / "jobs")
+    number = store.add(correction("An offer of grain."), "m")
+    folder = jobs.home / ("a" * 16)
+    folder.mkdir(parents=True)
+    write_json(folder / JOB, {"kind": "retrain", "created": "2026", "settings": {"used": [number], "left": {}}, "tries": 0})
+    write_json(folder / STATE, {"state": "done", "share": 1.0, "words": "", "counts": {}})
+    with pytest.raises(InputError, match="no model yet"):
+        retrain.promote(jobs, serving, "a" * 16, True, "anna")
+    made = {"model": "second", "path": str(models.home / "second"), "against": [], "worse": True, "report": {}}
+    write_json(folder / retrain.RESULT, made)
+    with pytest.raises(InputError, match="worse"):
+        retrain.promote(jobs, serving, "a" * 16, False, "anna")
+    assert serving.classifier().folder.name == first
+    assert retrain.waiting(jobs, serving, store) == [number]
+    assert retrain.promote(jobs, serving, "a" * 16, True, "anna") == "second"
+    assert serving.classifier().folder.name == "second"
+    assert "by anna" in models.entries()[-1]["reason"]
+    assert retrain.waiting(jobs, serving, store) == []
+    assert retrain.rollback(serving) == first
+    assert serving.classifier().folder.name == first
