@@ -88,7 +88,8 @@ def deletion_test(classifier: Classifier, rows: Sequence[Annotation], seed: int 
         orders = [generator.sample(range(len(pieces)), DELETED) for _ in range(RANDOM_DRAWS)]
         for answer, order in _orders(classifier, sentence, pieces):
             label = max(answer.question.label_names, key=answer.score)
-            cut = [_without(sentence, pieces, set(taken[:size])) for taken in [order, *orders] for size in range(1, DELETED + 1)]
+            alone = dataclasses.replace(sentence, targets=(answer.target,) if answer.target else ())
+            cut = [_without(alone, pieces, set(taken[:size])) for taken in [order, *orders] for size in range(1, DELETED + 1)]
             others = [item.answer(answer.question.name, answer.target).score(label) for item in classifier.predict(cut)]
             mean = [answer.score(label) - sum(others[start : start + DELETED]) / DELETED for start in range(0, len(others), DELETED)]
             falls.setdefault(answer.question.name, []).append((mean[0], sum(mean[1:]) / RANDOM_DRAWS))

@@ -131,7 +131,7 @@ def shares(counts: pd.DataFrame, by: str, codebook: Codebook) -> pd.DataFrame:
         if balances(question):
             columns = np.column_stack([held, held[:, 1] - held[:, 0]])
             names.append(BALANCE)
-        low, high = _interval(columns, asked)
+        low, high = _interval(columns, asked, np.array([-1.0 if label == BALANCE else 0.0 for label in names]))
         for place, label in enumerate(names):
             total = columns[:, place].sum()
             rows.append((value, name, target, label, len(asked), int(asked.sum()), int(total), total / asked.sum(), low[place], high[place]))
@@ -169,13 +169,12 @@ def _matrix(part: pd.DataFrame, question: Question) -> tuple[NDArray[np.float64]
     return held.to_numpy(float), asked.to_numpy(float)
 
 
-def _interval(held: NDArray[np.float64], asked: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the intervals, each of shape (labels,), from counts of shape (documents, labels) and (documents,)."""
+def _interval(held: NDArray[np.float64], asked: NDArray[np.float64], least: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of the intervals, each of shape (labels,), from counts of shape (documents, labels) and (documents,); none is below `least`."""
     if len(asked) < 2:
         return np.full(held.shape[1], np.nan), np.full(held.shape[1], np.nan)
     low, high = np.quantile(_draws(held, asked, SEED), [(1 - CERTAIN) / 2, (1 + CERTAIN) / 2], axis=0)
     alike = np.where(low == high, 3.8416 / (len(asked) + 3.8416), 0)  # the width of Wilson's interval at 0 and at 1, for 95%
-    least = np.where(held.min(axis=0) < 0, -1, 0)
     return np.maximum(low - alike, least), np.minimum(high + alike, 1)
 
 

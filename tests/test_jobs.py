@@ -174,6 +174,9 @@ def test_shares_do_not_depend_on_the_order_of_documents_and_alike_documents_stil
     pd.testing.assert_frame_equal(forth, back)
     never = shares.shares(counted(1, 30, 0.0), "group", codebook).set_index("label").loc["security_threat"]
     assert never["low"] == 0 < never["high"] < 0.2
+    neutral = pd.concat([counted(1, 30, 0.0).assign(question="stance", target="NATO plan", label=label) for label in ("against", "favor", "neutral")])
+    balance = shares.shares(neutral, "group", codebook).set_index("label").loc[shares.BALANCE]
+    assert balance["low"] == -balance["high"] < 0 == balance["share"]
     assert shares.shares(counted(1, 1, 0.5), "group", codebook)["low"].isna().all()
 
 

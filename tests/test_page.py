@@ -308,8 +308,8 @@ def test_corrections_are_learnt_and_the_new_model_is_promoted_and_rolled_back(
     page.locator("#anyway input").check()
     page.locator("#promote").click()
     page.locator("#promoted", has_text=f"{made} serves now").wait_for()
+    page.locator("#waiting b", has_text="0").wait_for()  # the swap waits for nobody: the model before answers until the new one is open
     assert json.loads(urllib.request.urlopen(f"{address}/v1/model").read())["name"] == made  # noqa: S310
-    page.locator("#waiting b", has_text="0").wait_for()
     page.locator("#rollback").click()
     page.locator("#promoted", has_text=f"Back to {trained[1].folder.name}").wait_for()
     page.close()
