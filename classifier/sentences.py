@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import nupunkt
 
 LONGEST_PARAGRAPH = 8_000  # characters handed to the splitter at once; it is not linear on hostile input
+LONGEST_TITLE = 100  # characters looked back over for a title, blanks included
 LONGEST_SENTENCE = 2_000  # characters; navigation lists without a stop are cut at a blank before this
 
 
@@ -18,6 +19,8 @@ _PARAGRAPH = re.compile(r"[^\n\r\u2028\u2029\x0b\x0c]+")
 _GLUED = re.compile(r"(?<=[a-z\d][.!?])(?=[A-Z][a-z])|(?<=[.!?][\"”’])(?=[A-Z][a-z])")
 _BLANK = re.compile(r"\s+")
 _WORD = re.compile(r"\w")
+_INK = re.compile(r"\S")
+_RUN = re.compile(r"([^\w\s])\1{15,}")
 _CLOSERS = "\"”’'»)]"
 
 
@@ -80,32 +83,38 @@ def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Sentence spans of one paragraph: the splitter's, mended where news prose misleads it."""
     paragraph = text[start:end]
     stops = [0]
-    for span_start, span_end in nupunkt.sent_spans(paragraph):
+    # The splitter takes the square of a run of marks, so it sees the first of a long run alone.
+    for span_start, span_end in nupunkt.sent_spans(_RUN.sub(lambda run: run[1] + " " * (len(run[0]) - 1), paragraph)):
         stops += [glued.start() for glued in _GLUED.finditer(paragraph, span_start, span_end) if glued.start() > stops[-1]]
         if span_end > stops[-1]:
             stops.append(span_end)
     stops[-1] = len(paragraph)
     begin = 0
+    last_word = next((place for place in range(len(paragraph) - 1, -1, -1) if _WORD.match(paragraph, place)), -1)
+    first_word = _WORD.search(paragraph)
     for stop in stops[1:]:
-        if stop < len(paragraph) and _goes_on(paragraph[begin:stop], paragraph[stop:]):
-            continue
+        if stop < len(paragraph):
+            # A cut with no word before or behind it is none. Found once for all cuts, or a line of marks would take the square of its length.
+            bare = stop > last_word or first_word is None or first_word.start() >= stop
+            if bare or _goes_on(paragraph, begin, stop):
+                continue
         yield start + begin, start + stop
         begin = stop
+        first_word = _WORD.search(paragraph, begin)
     if begin < len(paragraph):
         yield start + begin, start + len(paragraph)
 
 
-def _goes_on(before: str, after: str) -> bool:
-    """Whether a cut between these two is none: after a title, before lower case, or before closing marks alone."""
-    head, tail = before.rstrip(), after.lstrip()
-    if not tail or not _WORD.search(tail):
-        return True
-    if not _WORD.search(head):
-        return True
+def _goes_on(paragraph: str, begin: int, stop: int) -> bool:
+    """Whether a cut at `stop` of the sentence from `begin` is none: after a title, or before lower case. Words stand on either side."""
+    head = paragraph[max(begin, stop - LONGEST_TITLE) : stop].rstrip()
+    if not head:
+        return False
     last = head.split()[-1].strip("(\"“‘'").casefold()
     if last.endswith(".") and last[:-1] in _TITLES:
         return True
-    return tail[0].islower() and head[-1] not in "!?…"
+    tail = _INK.search(paragraph, stop)
+    return tail is not None and tail.group().islower() and head[-1] not in "!?…"
 
 
 def _capped(text: str, start: int, end: int, most: int) -> Iterator[tuple[int, int]]:

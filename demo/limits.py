@@ -111,6 +111,11 @@ class Limits:
         if not length.isdigit() or len(length) > 18 or int(length) > most:
             await _refuse(scope, receive, send, *too_large)
             return
+        if scope["method"] == "POST" and scope["path"].startswith("/gradio_api/") and scope["path"] not in UPLOADS:
+            kind = dict(scope["headers"]).get(b"content-type", b"")
+            if not kind.lower().startswith(b"application/json"):  # Gradio fails on the rest with a 500
+                await _refuse(scope, receive, send, *_PAGE_FAULTS[422])
+                return
         if scope["path"] in UPLOADS and await asyncio.to_thread(_size, self._uploads) > MOST_KEPT:
             await _refuse(scope, receive, send, 507, "There is no room for more files now. Paste the text, or try again in an hour.")
             return

@@ -26,7 +26,7 @@ from classifier.sentences import LONGEST_SENTENCE, split
 from demo.app import build
 from training.train import Run
 
-CASES = int(os.environ.get("FRAMEWIRE_CASES", "2000"))
+CASES = int(os.environ.get("FRAMEWIRE_CASES", "300"))
 SPLITTER, READERS, BRIDGES, CODEBOOKS, RAW, SCHEMA = (CASES * share // 100 for share in (25, 20, 15, 15, 15, 10))
 LONGEST_REPLY = 4_096  # bytes of a refusal
 SECONDS = 10  # that no case may take
