@@ -67,7 +67,9 @@ def test_a_released_model_answers_as_the_trained_one(encoder: Path, rows_file: P
     again = install(Models(tmp_path / "b"), release(run.folder, tmp_path / "released"))
     some = splits.assign(rows.read(rows_file, codebook))[:20]
     for name, judged in judge(run.folder, some, Network(run.folder)).items():
-        assert np.allclose(judged.logits, judge(again, some)[name].logits, atol=2e-2)
+        # The rounding of the difference, and of activations that it moved across a step of eight bits.
+        assert np.allclose(judged.logits, judge(again, some)[name].logits, atol=1e-1)
+        assert np.mean(np.abs(judged.logits - judge(again, some)[name].logits)) < 2e-2
 
 
 @pytest.mark.parametrize(
