@@ -10,8 +10,9 @@ from fastapi.testclient import TestClient
 
 from annotations.errors import InputError
 from classifier.models import Models
-from demo.access import COOKIE, FUNCTIONS, LOOPBACK, ROUTES, SESSION_SECONDS, WRONG_A_MINUTE, Access, Lockout, Role, check_address, role_of
+from demo.access import COOKIE, LOOPBACK, SESSION_SECONDS, WRONG_A_MINUTE, Access, Lockout, check_address
 from demo.app import build
+from demo.roles import FUNCTIONS, ROUTES, Role, role_of
 from training.train import Run
 
 TOKENS = {Role.READ: "r" * 30, Role.CORRECT: "c" * 30, Role.RETRAIN: "t" * 30}
@@ -49,7 +50,7 @@ def test_every_route_has_a_declared_role(app: Any) -> None:
     found = set(all_routes(app.routes))
     assert ("POST", "/v1/score") in found and ("POST", "/gradio_api/queue/join") in found and len(found) > 80
     undeclared = sorted(f"{method} {path}" for method, path in found if role_of(method, path) is None)
-    assert not undeclared, f"declare their roles in demo/access.py, ROUTES: {undeclared}"
+    assert not undeclared, f"declare their roles in demo/roles.py, ROUTES: {undeclared}"
 
 
 def test_every_api_route_is_declared_by_its_own_template(app: Any) -> None:
@@ -67,7 +68,7 @@ def test_every_page_function_has_a_declared_role(app: Any, trained: tuple[Models
     blocks = page.build(Serving(trained[0]), Store(f"sqlite:///{tmp_path}/c.sqlite"), Jobs(tmp_path / "jobs"), Base())
     names = {str(function.name) for function in blocks.fns.values()}
     assert {"read", "save", "undo"} <= names
-    assert not names - set(FUNCTIONS), "declare their roles in demo/access.py, FUNCTIONS"
+    assert not names - set(FUNCTIONS), "declare their roles in demo/roles.py, FUNCTIONS"
 
 
 REQUESTS = [

@@ -2,8 +2,6 @@
 
     --long                      more sentences and repeats
     --peers .venv-peers/bin/python   also sentence-transformers' int8 backends, from an environment of their own
-    --corpus 1000000 million.jsonl   only write so many sentences, all different, one row each
-    --soak FILE                 only score FILE and print resident memory over time
 
 Every figure is the median of interleaved repeats; texts are sentences of annotations/rows with names and numbers changed.
 """
@@ -25,10 +23,12 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 GFLOP_PER_TOKEN = 0.0215  # of MiniLM-L6
+PEAK_ROWS = 512  # of the product whose peak is taken
 CORES = len(os.sched_getaffinity(0))
 PLACES = ("Arlen", "Brovia", "Castova", "Dorn", "Estel", "Ferrand", "Galt", "Halden", "Istra", "Jorvik")
 NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}")
@@ -48,35 +48,6 @@ def sentences() -> Iterator[str]:
             changed = NAME.sub(lambda _: chance.choice(PLACES), text)
             changed = re.sub(r"\d+", lambda found, turn=turn: str(int(found.group()[:9]) + turn), changed)
             yield f"{changed.rstrip('.')}, {chance.choice(PLACES)} said on day {turn} of report {number}."
-
-
-def corpus(size: int, out: Path) -> None:
-    with out.open("w", encoding="utf-8") as stream:
-        for number, text in enumerate(itertools.islice(sentences(), size)):
-            stream.write(json.dumps({"id": number, "text": text}, ensure_ascii=False) + "\n")
-
-
-def soak(source: Path) -> None:
-    """Score a file by the command and print its resident memory every few seconds."""
-    import psutil
-
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "framewire", "score", str(source), "-o", f"{folder}/out.jsonl", "--unit", "sentence"]
-        began, most = time.monotonic(), 0.0
-        process = psutil.Popen([*command, "--target", "the talks"], cwd=ROOT)
-        while process.poll() is None:
-            try:
-                now = process.memory_info().rss / 1e6
-            except psutil.NoSuchProcess:
-                break
-            most = max(most, now)
-            parts = Path(folder, ".out.jsonl.parts")
-            print(f"{time.monotonic() - began:7.0f} s  {now:6.0f} MB  {len(list(parts.glob('*.counts'))):5} shards", flush=True)
-            time.sleep(10)
-        with Path(folder, "out.jsonl").open("rb") as stream:
-            lines = sum(1 for _ in stream)
-        spent = time.monotonic() - began
-        print(f"{lines:,} lines in {spent:,.0f} s ({lines / spent:,.0f}/s), at most {most:,.0f} MB resident")
 
 
 def rate(run: Callable[[list[str]], object], texts: list[str]) -> float:
@@ -159,30 +130,25 @@ def peer_server(checkpoint: str) -> None:
             print(json.dumps(rate(encode, texts)), flush=True)
 
 
-def peak() -> float:
-    """GOP/s of torch._int_mm on all cores, on the largest product of a layer."""
+def peaks() -> tuple[float, float]:
+    """G operations/s on all cores of torch's int8 product (torch._int_mm) and of its float32 product, of the shape of a layer's largest.
+
+    Where the processor has no VNNI, torch._int_mm is a plain loop, hundreds of times slower: its peak is none then.
+    """
     import torch
 
-    a, b = (torch.randint(-60, 60, shape, dtype=torch.int8) for shape in ((4096, 1536), (1536, 1536)))
-    times = []
-    for _ in range(8):
+    whole, weights = (torch.randint(-60, 60, shape, dtype=torch.int8) for shape in ((PEAK_ROWS, 1536), (1536, 1536)))
+    return _best(torch._int_mm, whole, weights), _best(torch.matmul, whole.float(), weights.float())
+
+
+def _best(product: Callable[[Any, Any], object], left: Any, right: Any) -> float:
+    """G operations/s of the fastest of the products that half a second allows, at least two."""
+    times: list[float] = []
+    while len(times) < 2 or sum(times) < 0.5:
         began = time.perf_counter()
-        torch._int_mm(a, b)
+        product(left, right)
         times.append(time.perf_counter() - began)
-    return 2 * 4096 * 1536 * 1536 / min(times) / 1e9
-
-
-def fp32_peak() -> float:
-    """GFLOP/s of a float32 product in torch on all cores."""
-    import torch
-
-    a, b = torch.randn(4096, 1536), torch.randn(1536, 1536)
-    times = []
-    for _ in range(8):
-        began = time.perf_counter()
-        a @ b
-        times.append(time.perf_counter() - began)
-    return 2 * 4096 * 1536 * 1536 / min(times) / 1e9
+    return 2 * left.shape[0] * left.shape[1] * right.shape[1] / min(times) / 1e9
 
 
 def compare(folder: Path, size: int, repeats: int, peers: str | None) -> None:
@@ -206,13 +172,13 @@ def compare(folder: Path, size: int, repeats: int, peers: str | None) -> None:
 
         runs |= {name: (greeting["version"], asked(name)) for name in greeting["names"]}
     for _, run in runs.values():
-        run(texts[:64])
+        run(texts[:64])  # the first run allocates
     rates: dict[str, list[float]] = {name: [] for name in runs}
-    peaks: list[tuple[float, float]] = []
+    tops: list[tuple[float, float]] = []
     for _ in range(repeats):
         for name, (_, run) in runs.items():
             rates[name].append(rate(run, texts))
-        peaks.append((peak(), fp32_peak()))
+        tops.append(peaks())
     from tokenizers import Tokenizer
 
     from classifier.folder import ModelFolder
@@ -226,7 +192,7 @@ def compare(folder: Path, size: int, repeats: int, peers: str | None) -> None:
         ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, rates[name], strict=True))
         print(f"  {name:42} {statistics.median(rates[name]):8.1f}/s   int8 is {ratio:5.2f} x   ({made})")
     for name, which, kind in (("framewire int8", 0, "torch._int_mm int8"), ("framewire fp32", 1, "torch fp32 product")):
-        top = statistics.median(item[which] for item in peaks)
+        top = statistics.median(item[which] for item in tops)
         used = statistics.median(rates[name]) * GFLOP_PER_TOKEN * tokens
         print(f"  {name}: {used:.0f} G/s, {used / top:.0%} of the measured peak {top:.0f} G/s ({kind})")
 
@@ -309,16 +275,10 @@ def main() -> None:
     parser.add_argument("--sentences", type=int)
     parser.add_argument("--repeats", type=int)
     parser.add_argument("--peers")
-    parser.add_argument("--corpus", nargs=2)
-    parser.add_argument("--soak", type=Path)
     parser.add_argument("--peer-server", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer_server:
         return peer_server(given.peer_server)
-    if given.corpus:
-        return corpus(int(given.corpus[0]), Path(given.corpus[1]))
-    if given.soak:
-        return soak(given.soak)
     from classifier.models import Models
 
     folder = given.model or Models().current()

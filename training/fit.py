@@ -1,15 +1,8 @@
 """Fitting one checkpoint: transformers' Trainer over the examples of its questions, with the loss masked where nothing was asked."""
 
-import concurrent.futures
-import concurrent.futures.process
 import math
-import multiprocessing
-import os
 import shutil
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +28,6 @@ from annotations.errors import TrainingError
 from classifier.folder import Member
 from training.encoders import locate
 from training.examples import Example
-from training.export import export
 from training.settings import TrainingSettings
 
 WARM_UP = 0.1  # share of the steps during which the learning rate rises
@@ -72,64 +64,6 @@ def fit(
     trainer.head_learning_rate = settings.head_learning_rate
     trainer.train(resume_from_checkpoint=_last_whole(scratch))
     return model.eval(), tokenizer
-
-
-@dataclass(frozen=True)
-class Task:
-    """One checkpoint to be fitted from `examples` in `scratch` and exported to `out`."""
-
-    examples: Sequence[Example]
-    codebook: Codebook
-    member: Member
-    settings: TrainingSettings
-    scratch: Path
-    out: Path
-
-
-def fit_all(tasks: Sequence[Task]) -> None:
-    """Fit and export all checkpoints: side by side, one thread in each process, where there are threads for it, else one after the other.
-
-    Small batches lose more to waiting threads than they gain: two processes of one thread outrun one process of two. A run of one
-    thread gives the same weights as a process beside others. Raises TrainingError.
-    """
-    threads = torch.get_num_threads()
-    if len(tasks) == 1 or threads < len(tasks) or torch.cuda.is_available():
-        for task in tasks:
-            _run(task, threads)
-        return
-    # Spawned, not forked: torch's threads do not live through a fork.
-    processes = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(len(tasks), mp_context=processes, initializer=_ends_with_parent) as pool:
-        running = [pool.submit(_run, task, threads // len(tasks)) for task in tasks]
-        try:
-            for future in concurrent.futures.as_completed(running):
-                future.result()
-        except BaseException as error:
-            for process in list(pool._processes.values()):  # the others would go on for minutes; their checkpoints are kept
-                process.terminate()
-            if isinstance(error, concurrent.futures.process.BrokenProcessPool):
-                raise TrainingError(
-                    "A training process died; the system may have run out of memory.", "Start the same command again; it goes on."
-                ) from None
-            raise
-
-
-def _run(task: Task, threads: int) -> None:
-    torch.set_num_threads(threads)
-    model, tokenizer = fit(task.examples, task.codebook, task.member, task.settings, task.scratch)
-    export(model, tokenizer, task.out)
-
-
-def _ends_with_parent() -> None:
-    """A fit whose parent was killed ends too, instead of writing checkpoints that a resumed run is reading."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -151,7 +151,7 @@ def _fitted(
     beside: Path, name: str, rows: Sequence[Annotation], codebook: Codebook, settings: TrainingSettings, scratch: Path, say: Say
 ) -> ModelFolder:
     """Fit every member and export it into `beside`; the model folder still without calibration."""
-    from training.fit import Task, fit_all  # here, not above: torch takes ten seconds to import, and bad rows are refused before
+    from training.tasks import Task, fit_all  # here, not above: torch takes ten seconds to import, and bad rows are refused before
 
     members = members_of(codebook, settings)
     tasks = []
