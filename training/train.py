@@ -25,6 +25,7 @@ from training import baselines, coders
 from training.calibrate import calibrate
 from training.card import card
 from training.compare import MARGIN, Difference, compare
+from training.distill import distill
 from training.encoders import locate
 from training.evaluate import by_target, judge, summarize
 from training.examples import build
@@ -66,6 +67,7 @@ def train(
     rows = splits.assign(annotated.read(path, codebook))
     parts = checked_parts(rows, codebook)
     locate(settings.encoder)
+    teacher = ModelFolder.load(models.path(settings.teacher)) if settings.teacher else None
     if setfit and not baselines.has_setfit():
         raise TrainingError("SetFit is not installed.", "Install the extra: pip install 'framewire[setfit]', or leave --setfit out.")
     digest = data_digest(rows)
@@ -75,7 +77,7 @@ def train(
     say(f"{len(rows):,} rows: {len(parts['train']):,} to learn from, {len(parts['validation']):,} for thresholds, {len(parts['test']):,} to judge.")
     scratch = models.home / ".training" / key[:16]
     with written_beside(out) as beside:
-        folder = learn(beside, name, parts, codebook, settings, scratch, say)
+        folder = learn(beside, name, parts, codebook, settings, scratch, say, teacher)
         test = judge(folder, parts["test"])
         say(f"Judging on {len(parts['test']):,} test rows, and fitting the baselines ...")
         known = targets(parts["train"], codebook)
@@ -103,13 +105,20 @@ def train(
 
 
 def learn(
-    place: Path, name: str, parts: Parts, codebook: Codebook, settings: TrainingSettings, scratch: Path, say: Say = lambda line: None
+    place: Path,
+    name: str,
+    parts: Parts,
+    codebook: Codebook,
+    settings: TrainingSettings,
+    scratch: Path,
+    say: Say = lambda line: None,
+    teacher: ModelFolder | None = None,
 ) -> ModelFolder:
-    """Fit on `parts["train"]` and calibrate on `parts["validation"]`; the model folder in `place`, still without manifest and documents.
+    """Fit on `parts["train"]`, beside what `teacher` says of them, and calibrate on `parts["validation"]`; the model folder in `place`, still without manifest and documents.
 
     `framewire train`, trials and benchmarks all learn here.
     """
-    folder = _fitted(place, name, parts["train"], codebook, settings, scratch, say)
+    folder = _fitted(place, name, parts["train"], codebook, settings, scratch, say, teacher)
     calibrations = folder.calibrations | {
         question: calibrate(judged.question, judged.logits, judged.goal) for question, judged in judge(folder, parts["validation"]).items()
     }
@@ -148,7 +157,14 @@ def _refusal(candidate: ModelFolder, promoted: ModelFolder, differences: list[Di
 
 
 def _fitted(
-    beside: Path, name: str, rows: Sequence[Annotation], codebook: Codebook, settings: TrainingSettings, scratch: Path, say: Say
+    beside: Path,
+    name: str,
+    rows: Sequence[Annotation],
+    codebook: Codebook,
+    settings: TrainingSettings,
+    scratch: Path,
+    say: Say,
+    teacher: ModelFolder | None,
 ) -> ModelFolder:
     """Fit every member and export it into `beside`; the model folder still without calibration."""
     from training.tasks import Task, fit_all  # here, not above: torch takes ten seconds to import, and bad rows are refused before
@@ -156,7 +172,10 @@ def _fitted(
     members = members_of(codebook, settings)
     tasks = []
     for member in members:
-        examples = build(rows, codebook, member, settings.context, settings.unsure_weight)
+        examples = build(rows, codebook, member, settings.context, settings.unsure_weight, bool(teacher))
+        if teacher:
+            say(f"Asking {teacher.name} about {len(examples):,} examples of {' and '.join(member.questions)} ...")
+            examples = distill(examples, codebook, member, teacher)
         say(f"Learning {' and '.join(member.questions)} from {len(examples):,} examples ...")
         tasks.append(Task(examples, codebook, member, settings, scratch / "-".join(member.questions), beside / member.folder))
     with _alone(scratch):
