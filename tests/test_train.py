@@ -260,7 +260,7 @@ def test_more_frozen_layers_than_there_are_is_refused(encoder: Path, rows_file: 
 def test_a_student_learns_from_its_teacher_what_no_coder_answered(
     trained: tuple[Models, Run], encoder: Path, codebook: Codebook, tmp_path: Path
 ) -> None:
-    models, teacher = trained
+    teacher = trained[1]
     rows = coded_rows()
     for row in rows:  # frames were asked in one document to learn from; in the others stance alone
         if row["split"] == "train" and row["document"] != "d2":
@@ -271,9 +271,7 @@ def test_a_student_learns_from_its_teacher_what_no_coder_answered(
     assert taught.report["questions"]["frames"]["macro_f1"] > alone.report["questions"]["frames"]["macro_f1"] + 0.1
 
 
-def test_a_teacher_of_another_codebook_is_refused(
-    trained: tuple[Models, Run], encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path
-) -> None:
+def test_a_teacher_of_another_codebook_is_refused(trained: tuple[Models, Run], codebook: Codebook) -> None:
     from classifier.folder import Member
     from training.distill import distill
 

@@ -16,9 +16,9 @@ SHARE = 0.5  # of the goal that is the teacher's where a coder answered too
 
 
 def distill(examples: Sequence[Example], codebook: Codebook, member: Member, teacher: ModelFolder, threads: int | None = None) -> list[Example]:
-    """The examples with goals between 0 and 1: coders' answers mixed with the teacher's uncalibrated probabilities, these alone where nothing was asked.
+    """The examples with goals between 0 and 1: coders' answers mixed with the teacher's uncalibrated probabilities, in float32.
 
-    `teacher` answers in float32. Raises TrainingError when it was made for another codebook or reads other input than the member will.
+    Where nothing was asked the teacher alone answers. Raises TrainingError when it was made for another codebook.
     """
     if teacher.codebook.fingerprint != codebook.fingerprint:
         raise TrainingError(f"The teacher {teacher.name} was made for another codebook.", "Train a teacher on this one.")

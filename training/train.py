@@ -114,7 +114,9 @@ def learn(
     say: Say = lambda line: None,
     teacher: ModelFolder | None = None,
 ) -> ModelFolder:
-    """Fit on `parts["train"]`, beside what `teacher` says of them, and calibrate on `parts["validation"]`; the model folder in `place`, still without manifest and documents.
+    """Fit on `parts["train"]`, beside what `teacher` says of them, and calibrate on `parts["validation"]`.
+
+    The model folder is in `place`, still without manifest and documents.
 
     `framewire train`, trials and benchmarks all learn here.
     """
