@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from annotations.errors import TrainingError
 
-PACKAGED = "all-MiniLM-L6-v2"
+PACKAGED, LARGER = "all-MiniLM-L6-v2", "all-mpnet-base-v2"  # the encoders of the models fast and accurate
 ENCODERS = ("shared", "per_question")
 
 
