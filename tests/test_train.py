@@ -278,3 +278,16 @@ def test_a_teacher_of_another_codebook_is_refused(trained: tuple[Models, Run], c
     other = dataclasses.replace(trained[1].folder, codebook=dataclasses.replace(codebook, name="another"))
     with pytest.raises(TrainingError, match="another codebook"):
         distill([], codebook, Member("frames", ("frames",)), other)
+
+
+def test_a_run_begins_where_another_model_ended(
+    trained: tuple[Models, Run], encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path
+) -> None:
+    start = str(trained[1].folder.path)
+    few = {"epochs": 0.3, "learning_rate": 1e-6, "head_learning_rate": 1e-6}
+    run = train(rows_file, codebook, tiny_settings(encoder, start=start, **few), Models(tmp_path))
+    assert run.report["questions"]["frames"]["macro_f1"] > 0.9
+    with pytest.raises(TrainingError, match="was made from the encoder"):
+        train(rows_file, codebook, tiny_settings(tmp_path, start=start), Models(tmp_path))
+    with pytest.raises(TrainingError, match="other checkpoints"):
+        train(rows_file, codebook, tiny_settings(encoder, start=start, encoders="shared"), Models(tmp_path))

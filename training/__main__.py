@@ -47,6 +47,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 8e-5,
     encoders: Annotated[str, typer.Option(help="'per_question' or 'shared'.")] = "per_question",
     frozen_layers: Annotated[int, typer.Option(help="Lowest layers of the encoder that stay as they are; half of them nearly halves the time.")] = 0,
+    start: Annotated[str, typer.Option(help="Name or folder of a model whose weights are the beginning.")] = "",
     teacher: Annotated[str, typer.Option(help="Name or folder of a model to learn from as well: its probabilities beside the labels.")] = "",
     setfit: Annotated[bool, typer.Option("--setfit", help="Add SetFit to the baselines (an optional extra; minutes to an hour more).")] = False,
 ) -> None:
@@ -63,6 +64,7 @@ def train(
         learning_rate=learning_rate,
         encoders=encoders,
         frozen_layers=frozen_layers,
+        start=start,
         teacher=teacher,
     )
     made = run(annotations or [annotated.OURS], Codebook.load(codebook), settings, models(), out, promote, typer.echo, setfit)

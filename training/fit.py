@@ -45,13 +45,14 @@ def fit(
     settings: TrainingSettings,
     scratch: Path,
     callbacks: Sequence[TrainerCallback] = (),
+    start: Path | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Fine-tune the encoder on `examples`; `scratch` holds checkpoints, from which a killed run of the same inputs goes on.
+    """Fine-tune the encoder, or the checkpoint at `start`, on `examples`; `scratch` holds checkpoints, from which a killed run goes on.
 
     The same examples, settings, versions and threads give the same weights. Raises TrainingError when the encoder cannot be loaded.
     """
     set_seed(settings.seed)
-    model, tokenizer = load(codebook, member, settings)
+    model, tokenizer = load(codebook, member, settings, start)
     # The vocabulary's vectors stay the encoder's: small sets cannot teach thirty thousand of them, and a third of the step is saved.
     model.get_input_embeddings().weight.requires_grad = False
     dataset = _dataset(examples, tokenizer, settings.max_tokens)
@@ -71,9 +72,11 @@ def fit(
     return model.eval(), tokenizer
 
 
-def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The pretrained encoder with a fresh head for the member's outputs. Raises TrainingError."""
-    place = locate(settings.encoder)
+def load(
+    codebook: Codebook, member: Member, settings: TrainingSettings, start: Path | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The pretrained encoder with a fresh head for the member's outputs, or the checkpoint at `start` as it is. Raises TrainingError."""
+    place = str(start) if start else locate(settings.encoder)
     names = [f"{name}.{label}" for name in member.questions for label in codebook.question(name).label_names]
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
     transformers.logging.set_verbosity_error()  # the missing head is meant; no need to warn of it
@@ -87,7 +90,8 @@ def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tupl
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise TrainingError(f"The encoder '{settings.encoder}' cannot be loaded: {reason}", "Give a folder or Hub id with safetensors.") from None
-    _start_pooler(model)
+    if not start:
+        _start_pooler(model)
     return model, tokenizer
 
 

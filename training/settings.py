@@ -13,14 +13,15 @@ class TrainingSettings:
     """All that a run can be told besides its rows and codebook. Checked on creation; raises TrainingError.
 
     `encoder` is the packaged default's name, a folder, or a Hub id. `encoders` says whether one checkpoint answers all questions or
-    each has its own. `frozen_layers` are the encoder's lowest layers, which stay as they are and are computed once. `teacher` names
-    a model whose probabilities are learnt beside the labels. `context` reads the sentence before too. `unsure_weight` is what a row
-    counts that its coders marked as unsure.
+    each has its own. `frozen_layers` are the encoder's lowest layers, which stay as they are and are computed once. `start` names a
+    model of the same encoder whose weights are the beginning. `teacher` names one whose probabilities are learnt beside the labels.
+    `context` reads the sentence before too. `unsure_weight` is what a row counts that its coders marked as unsure.
     """
 
     encoder: str = PACKAGED
     encoders: str = "per_question"
     frozen_layers: int = 0
+    start: str = ""
     teacher: str = ""
     context: bool = False
     epochs: float = 3.0

@@ -49,6 +49,29 @@ class Run:
     refusal: str = ""  # why it was not promoted although that was asked
 
 
+@dataclass(frozen=True)
+class Parents:
+    """Models that a run learns from: where its weights begin, and the teacher of its soft labels; None where there is none."""
+
+    start: ModelFolder | None = None
+    teacher: ModelFolder | None = None
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, codebook: Codebook, models: Models) -> "Parents":
+        """The models that `settings` name. Raises ModelFolderError, and TrainingError for a start that does not fit."""
+        start, teacher = (ModelFolder.load(models.path(name)) if name else None for name in (settings.start, settings.teacher))
+        if start:
+            encoder = start.document("settings").get("encoder")
+            if encoder != settings.encoder:
+                raise TrainingError(f"{start.name} was made from the encoder {encoder}, not {settings.encoder}.", f"Add --encoder {encoder}.")
+            if start.members != members_of(codebook, settings):
+                raise TrainingError(f"{start.name} has other checkpoints than this run would make.", "Use its questions and --encoders.")
+        return cls(start, teacher)
+
+
+NOBODY = Parents()
+
+
 def train(
     path: Path | str | Sequence[Path],
     codebook: Codebook,
@@ -67,7 +90,7 @@ def train(
     rows = splits.assign(annotated.read(path, codebook))
     parts = checked_parts(rows, codebook)
     locate(settings.encoder)
-    teacher = ModelFolder.load(models.path(settings.teacher)) if settings.teacher else None
+    parents = Parents.of(settings, codebook, models)
     if setfit and not baselines.has_setfit():
         raise TrainingError("SetFit is not installed.", "Install the extra: pip install 'framewire[setfit]', or leave --setfit out.")
     digest = data_digest(rows)
@@ -77,7 +100,7 @@ def train(
     say(f"{len(rows):,} rows: {len(parts['train']):,} to learn from, {len(parts['validation']):,} for thresholds, {len(parts['test']):,} to judge.")
     scratch = models.home / ".training" / key[:16]
     with written_beside(out) as beside:
-        folder = learn(beside, name, parts, codebook, settings, scratch, say, teacher)
+        folder = learn(beside, name, parts, codebook, settings, scratch, say, parents)
         test = judge(folder, parts["test"])
         say(f"Judging on {len(parts['test']):,} test rows, and fitting the baselines ...")
         known = targets(parts["train"], codebook)
@@ -112,15 +135,15 @@ def learn(
     settings: TrainingSettings,
     scratch: Path,
     say: Say = lambda line: None,
-    teacher: ModelFolder | None = None,
+    parents: Parents = NOBODY,
 ) -> ModelFolder:
-    """Fit on `parts["train"]`, beside what `teacher` says of them, and calibrate on `parts["validation"]`.
+    """Fit on `parts["train"]` and calibrate on `parts["validation"]`.
 
     The model folder is in `place`, still without manifest and documents.
 
     `framewire train`, trials and benchmarks all learn here.
     """
-    folder = _fitted(place, name, parts["train"], codebook, settings, scratch, say, teacher)
+    folder = _fitted(place, name, parts["train"], codebook, settings, scratch, say, parents)
     calibrations = folder.calibrations | {
         question: calibrate(judged.question, judged.logits, judged.goal) for question, judged in judge(folder, parts["validation"]).items()
     }
@@ -166,7 +189,7 @@ def _fitted(
     settings: TrainingSettings,
     scratch: Path,
     say: Say,
-    teacher: ModelFolder | None,
+    parents: Parents,
 ) -> ModelFolder:
     """Fit every member and export it into `beside`; the model folder still without calibration."""
     from training.tasks import Task, fit_all  # here, not above: torch takes ten seconds to import, and bad rows are refused before
@@ -174,12 +197,13 @@ def _fitted(
     members = members_of(codebook, settings)
     tasks = []
     for member in members:
-        examples = build(rows, codebook, member, settings.context, settings.unsure_weight, bool(teacher))
-        if teacher:
-            say(f"Asking {teacher.name} about {len(examples):,} examples of {' and '.join(member.questions)} ...")
-            examples = distill(examples, codebook, member, teacher)
+        examples = build(rows, codebook, member, settings.context, settings.unsure_weight, bool(parents.teacher))
+        if parents.teacher:
+            say(f"Asking {parents.teacher.name} about {len(examples):,} examples of {' and '.join(member.questions)} ...")
+            examples = distill(examples, codebook, member, parents.teacher)
         say(f"Learning {' and '.join(member.questions)} from {len(examples):,} examples ...")
-        tasks.append(Task(examples, codebook, member, settings, scratch / "-".join(member.questions), beside / member.folder))
+        start = parents.start.path / member.folder if parents.start else None
+        tasks.append(Task(examples, codebook, member, settings, scratch / "-".join(member.questions), beside / member.folder, start))
     with _alone(scratch):
         fit_all(tasks)
     plain = {question.name: Calibration.plain(question) for question in codebook.questions}
