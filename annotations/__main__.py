@@ -195,7 +195,8 @@ def mix(
     protected: Annotated[Path, typer.Argument(help="Protected rows with their texts, as `join` wrote them.")],
     out: Out,
     written: Annotated[Path, typer.Option(help="Rows to mix them with.")] = annotated.OURS,
-    keep: Annotated[float, typer.Option(min=0, max=1, help="Share kept of the most frequent answer per target, of written rows.")] = 1.0,
+    keep: Annotated[float, typer.Option(min=0, max=1, help="Share kept of the most frequent answer per target.")] = 1.0,
+    keep_empty: Annotated[float, typer.Option(min=0, max=1, help="Share kept of the answers without a label.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 1,
     codebook: CodebookFile = OURS,
     force: Force = False,
@@ -204,7 +205,7 @@ def mix(
     from annotations.mixture import mix as mixed
 
     book = Codebook.load(codebook)
-    rows = mixed(annotated.read(written, book), annotated.read(protected, book), book, keep, seed)
+    rows = mixed(annotated.read(written, book), annotated.read(protected, book), book, keep, keep_empty, seed)
     _write_rows([(out, rows)], force)
     typer.echo(", ".join(f"{split} {count:,}" for split, count in Counter(row.split or "" for row in rows).items()) + " rows.")
 
