@@ -101,30 +101,42 @@ def train(
     scratch = models.home / ".training" / key[:16]
     with written_beside(out) as beside:
         folder = learn(beside, name, parts, codebook, settings, scratch, say, parents)
-        test = judge(folder, parts["test"])
         say(f"Judging on {len(parts['test']):,} test rows, and fitting the baselines ...")
-        known = targets(parts["train"], codebook)
-        report: dict[str, Any] = {
-            "model": name,
-            "questions": summarize(test, folder.calibrations),
-            "baselines": baselines.compared(folder, test, parts["train"], settings, setfit),
-            "coders": coders.ceiling(parts["test"], coders.beside([Path(path)] if isinstance(path, str | Path) else path, codebook), codebook),
-            "counts": counts(parts),
-        }
-        for question, item in report["questions"].items():
-            if codebook.question(question).per_target:
-                item["targets"] = by_target(test[question], folder.calibrations[question], known[question])
-        write_json(beside / "report.json", report)
-        write_json(beside / "settings.json", dataclasses.asdict(settings) | {"versions": _versions(), "data_sha256": digest})
-        write_json(beside / "splits.json", {split: [row.id for row in part] for split, part in parts.items()})
-        (beside / PLOT).write_text(reliability_plot(report["questions"]), encoding="utf-8")
-        (beside / "README.md").write_text(card(folder, report, settings), encoding="utf-8")
-        write_manifest(beside, folder)
+        report = document(beside, folder, parts, settings, digest, [Path(path)] if isinstance(path, str | Path) else path, setfit)
     shutil.rmtree(scratch, ignore_errors=True)
     folder = ModelFolder.load(out)
     models.record("train", model=folder.name, path=str(out), rows=len(rows), data=digest[:12], seed=settings.seed, scores=_scores(report))
     differences, promoted, refusal = consider(folder, parts["test"], models, promote)
     return Run(folder, report, differences, promoted, refusal)
+
+
+def document(
+    place: Path, folder: ModelFolder, parts: Parts, settings: TrainingSettings, digest: str, paths: Sequence[Path], setfit: bool = False
+) -> dict[str, Any]:
+    """Judge a fitted and calibrated model on the test rows; write report, settings, split ids, plot, card and manifest to `place`.
+
+    Returns the report. `paths` are where the rows came from, since their coders' files lie beside them.
+    """
+    codebook = folder.codebook
+    test = judge(folder, parts["test"])
+    known = targets(parts["train"], codebook)
+    report: dict[str, Any] = {
+        "model": folder.name,
+        "questions": summarize(test, folder.calibrations),
+        "baselines": baselines.compared(folder, test, parts["train"], settings, setfit),
+        "coders": coders.ceiling(parts["test"], coders.beside(paths, codebook), codebook),
+        "counts": counts(parts),
+    }
+    for question, item in report["questions"].items():
+        if codebook.question(question).per_target:
+            item["targets"] = by_target(test[question], folder.calibrations[question], known[question])
+    write_json(place / "report.json", report)
+    write_json(place / "settings.json", dataclasses.asdict(settings) | {"versions": _versions(), "data_sha256": digest})
+    write_json(place / "splits.json", {split: [row.id for row in part] for split, part in parts.items()})
+    (place / PLOT).write_text(reliability_plot(report["questions"]), encoding="utf-8")
+    (place / "README.md").write_text(card(folder, report, settings), encoding="utf-8")
+    write_manifest(place, folder)
+    return report
 
 
 def learn(
