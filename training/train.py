@@ -20,7 +20,7 @@ from annotations.errors import TrainingError
 from annotations.rows import Annotation
 from classifier.calibration import Calibration
 from classifier.folder import Member, ModelFolder, write_json, write_manifest, written_beside
-from classifier.models import Models
+from classifier.models import Models, PromotionError
 from training import baselines, coders
 from training.calibrate import calibrate
 from training.card import card
@@ -125,12 +125,17 @@ def consider(folder: ModelFolder, test: Sequence[Annotation], models: Models, pr
         if promote:
             models.promote(folder.path, "first model")
         return [], promote, ""
-    promoted = ModelFolder.load(models.current())
+    before = models.current()
+    promoted = ModelFolder.load(before)
     differences = compare(folder, promoted, test)
     refusal = _refusal(folder, promoted, differences)
     if not promote or refusal:
         return differences, False, refusal if promote else ""
-    models.promote(folder.path, f"not worse than {promoted.name} beyond {MARGIN} macro-F1", differences=[dataclasses.asdict(d) for d in differences])
+    reason, shown = f"not worse than {promoted.name} beyond {MARGIN} macro-F1", [dataclasses.asdict(item) for item in differences]
+    try:
+        models.promote(folder.path, reason, before.name, differences=shown)
+    except PromotionError as error:  # it was compared with a model that serves no longer
+        return differences, False, error.problem.rstrip(".").lower()
     return differences, True, ""
 
 
