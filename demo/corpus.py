@@ -25,7 +25,7 @@ from classifier.predictions import Prediction
 from classifier.records import Columns
 from classifier.sentences import Sentence
 from demo import shares
-from demo.jobs import Jobs, State
+from demo.jobs import FULL, Jobs, NoRoomError, State
 from demo.serving import Serving
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".zip")
@@ -124,14 +124,19 @@ def submit(jobs: Jobs, serving: Serving, path: Path, name: str, wanted: Wanted) 
 
 def receive(jobs: Jobs, serving: Serving, stream: BinaryIO, name: str, wanted: Wanted) -> str:
     """As `submit`, from a stream; what comes beyond LARGEST is not read."""
-    with tempfile.TemporaryDirectory(prefix="framewire-") as place:
-        path = Path(place) / "upload"
-        with path.open("wb") as out:
-            while piece := stream.read(1 << 20):
-                out.write(piece)
-                if out.tell() > LARGEST:
-                    raise InputError(f"The file has more than {LARGEST:,} bytes.", "Use 'framewire score' for larger ones.")
-        return submit(jobs, serving, path, name, wanted)
+    try:
+        with tempfile.TemporaryDirectory(prefix="framewire-") as place:
+            path = Path(place) / "upload"
+            with path.open("wb") as out:
+                while piece := stream.read(1 << 20):
+                    out.write(piece)
+                    if out.tell() > LARGEST:
+                        raise InputError(f"The file has more than {LARGEST:,} bytes.", "Use 'framewire score' for larger ones.")
+            return submit(jobs, serving, path, name, wanted)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise NoRoomError("The file cannot be kept: the disk is full.", "Make room, then try again.") from None
 
 
 class _Told(Classifier):

@@ -1,8 +1,15 @@
 """Real small things for the tests: a tiny encoder with random weights, a few coded rows, a model trained on them."""
 
+import contextlib
 import json
 import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -32,6 +39,23 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_connection_leaves() -> Iterator[None]:
+    """No test connects to another machine; what tried to is refused, and named at the end, should its error have been swallowed."""
+    tried: list[str] = []
+
+    def guard(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and arguments[0].type == socket.SOCK_STREAM and isinstance(arguments[1], tuple):
+            host = str(arguments[1][0])
+            if not re.fullmatch(r"localhost|127\.[\d.]+|::1", host):
+                tried.append(host)
+                raise PermissionError(f"a test connects to {host}")
+
+    sys.addaudithook(guard)
+    yield
+    assert not tried
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +135,21 @@ def trained(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path_factory
 @pytest.fixture(scope="session")
 def classifier(trained: tuple[Models, Run]) -> Classifier:
     return Classifier(trained[1].folder, threads=1)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 20 MB, where mounting is allowed."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", place], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here, so no small disk")
+    yield place
+    subprocess.run(["umount", "-l", place], check=False)
+
+
+def fill(place: Path) -> Path:
+    with (place / "filler").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(b"0" * 4_096)
+    return place / "filler"

@@ -49,6 +49,7 @@ def train(
     frozen_layers: Annotated[int, typer.Option(help="Lowest layers of the encoder that stay as they are; half of them nearly halves the time.")] = 0,
     start: Annotated[str, typer.Option(help="Name or folder of a model whose weights are the beginning.")] = "",
     teacher: Annotated[str, typer.Option(help="Name or folder of a model to learn from as well: its probabilities beside the labels.")] = "",
+    without: Annotated[list[str] | None, typer.Option(help="A coder whose rows are left out; may be repeated.")] = None,
     setfit: Annotated[bool, typer.Option("--setfit", help="Add SetFit to the baselines (an optional extra; minutes to an hour more).")] = False,
 ) -> None:
     """Train a model on annotated rows and report on the test documents."""
@@ -67,7 +68,7 @@ def train(
         start=start,
         teacher=teacher,
     )
-    made = run(annotations or [annotated.OURS], Codebook.load(codebook), settings, models(), out, promote, typer.echo, setfit)
+    made = run(annotations or [annotated.OURS], Codebook.load(codebook), settings, models(), out, promote, typer.echo, setfit, without or ())
     typer.echo(table(made.report))
     for item in made.differences:
         verdict = "worse" if item.worse else "not worse"

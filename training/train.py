@@ -8,7 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from annotations.errors import TrainingError
 from annotations.rows import Annotation
 from classifier.calibration import Calibration
 from classifier.folder import Member, ModelFolder, write_json, write_manifest, written_beside
-from classifier.models import Models
+from classifier.models import Models, PromotionError
 from training import baselines, coders
 from training.calibrate import calibrate
 from training.card import card
@@ -81,13 +81,15 @@ def train(
     promote: bool = False,
     say: Say = lambda line: None,
     setfit: bool = False,
+    without: Collection[str] = (),
 ) -> Run:
     """Fit a model on the rows at `path` (or several) and write its folder to `out` (default: a dated name among `models`).
 
     The promoted model stays untouched unless `promote` is set and the candidate is not worse. `setfit` adds that baseline to the report.
-    Raises RowsError and TrainingError, both before torch is imported where rows or encoder are at fault.
+    Rows by the coders in `without` are left out, and then it does not matter that there are fewer than before.
+    Raises RowsError, InputError and TrainingError, all before torch is imported where rows or encoder are at fault.
     """
-    rows = splits.assign(annotated.read(path, codebook))
+    rows = splits.assign(annotated.without(annotated.read(path, codebook), without))
     parts = checked_parts(rows, codebook)
     locate(settings.encoder)
     parents = Parents.of(settings, codebook, models)
@@ -106,7 +108,7 @@ def train(
     shutil.rmtree(scratch, ignore_errors=True)
     folder = ModelFolder.load(out)
     models.record("train", model=folder.name, path=str(out), rows=len(rows), data=digest[:12], seed=settings.seed, scores=_scores(report))
-    differences, promoted, refusal = consider(folder, parts["test"], models, promote)
+    differences, promoted, refusal = consider(folder, parts["test"], models, promote, fewer=bool(without))
     return Run(folder, report, differences, promoted, refusal)
 
 
@@ -162,8 +164,12 @@ def learn(
     return dataclasses.replace(folder, calibrations=calibrations)
 
 
-def consider(folder: ModelFolder, test: Sequence[Annotation], models: Models, promote: bool) -> tuple[list[Difference], bool, str]:
+def consider(
+    folder: ModelFolder, test: Sequence[Annotation], models: Models, promote: bool, fewer: bool = False
+) -> tuple[list[Difference], bool, str]:
     """Compare with the promoted model and, if asked, promote the candidate where it is not worse on any question.
+
+    Unless `fewer` is set, it must not have learnt from fewer rows either.
 
     The last of what is returned says why the candidate was not promoted, "" where it was or nobody asked.
     """
@@ -171,22 +177,27 @@ def consider(folder: ModelFolder, test: Sequence[Annotation], models: Models, pr
         if promote:
             models.promote(folder.path, "first model")
         return [], promote, ""
-    promoted = ModelFolder.load(models.current())
+    before = models.current()
+    promoted = ModelFolder.load(before)
     differences = compare(folder, promoted, test)
-    refusal = _refusal(folder, promoted, differences)
+    refusal = _refusal(folder, promoted, differences, fewer)
     if not promote or refusal:
         return differences, False, refusal if promote else ""
-    models.promote(folder.path, f"not worse than {promoted.name} beyond {MARGIN} macro-F1", differences=[dataclasses.asdict(d) for d in differences])
+    reason, shown = f"not worse than {promoted.name} beyond {MARGIN} macro-F1", [dataclasses.asdict(item) for item in differences]
+    try:
+        models.promote(folder.path, reason, before.name, differences=shown)
+    except PromotionError as error:  # it was compared with a model that serves no longer
+        return differences, False, error.problem.rstrip(".").lower()
     return differences, True, ""
 
 
-def _refusal(candidate: ModelFolder, promoted: ModelFolder, differences: list[Difference]) -> str:
+def _refusal(candidate: ModelFolder, promoted: ModelFolder, differences: list[Difference], fewer: bool) -> str:
     """Why a candidate must not take the promoted model's place, "" if it may."""
     if not differences:
         return "no question in common with the promoted model to compare by"
     if any(item.worse for item in differences):
         return "worse than the promoted model"
-    if candidate.codebook.fingerprint != promoted.codebook.fingerprint:
+    if fewer or candidate.codebook.fingerprint != promoted.codebook.fingerprint:
         return ""  # another codebook starts anew, with the rows that it has
     ours, theirs = (folder.document("report").get("counts", {}).get("train", {}).get("rows", 0) for folder in (candidate, promoted))
     # Judged on the candidate's own test documents alone: a small set has few and easy ones.
