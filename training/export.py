@@ -3,17 +3,23 @@
 import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from annotations import rows as annotated
+from annotations.codebook import Codebook
 from annotations.errors import TrainingError
 from classifier.folder import ONNX, ONNX_INT8, TOKENIZER, WEIGHTS
 from training.quantize import quantize
 
 OPSET = 17
+SAMPLED = 200  # one in so many of the project's sentences
 
 
 def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -28,7 +34,13 @@ def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: P
         raise TrainingError("This encoder has no fast tokenizer (tokenizer.json).", "Choose an encoder that has one.")
     (folder / WEIGHTS).chmod(0o644)  # written for its owner alone; a service may run as somebody else
     _onnx(model, tokenizer, folder / ONNX)
-    quantize(folder / ONNX, folder / ONNX_INT8)
+    quantize(folder / ONNX, folder / ONNX_INT8, _samples(tokenizer))
+
+
+def _samples(tokenizer: PreTrainedTokenizerBase) -> Iterator[dict[str, NDArray[np.int64]]]:
+    """Inputs that show how large an encoder's units become: some sentences of the project, whatever the codebook."""
+    for row in annotated.read(annotated.OURS, Codebook.load())[::SAMPLED]:
+        yield {name: np.array([ids]) for name, ids in tokenizer(row.text, truncation=True, max_length=128).items()}
 
 
 class _Logits(torch.nn.Module):
