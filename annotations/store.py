@@ -4,7 +4,7 @@ import datetime
 import json
 import secrets
 import uuid
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ _VIEWS = sa.Table(
 )
 _HISTORY = sa.select(_CORRECTIONS, _UNDONE.c.number.is_not(None).label("undone")).outerjoin(_UNDONE, _UNDONE.c.number == _CORRECTIONS.c.number)
 BUSY_SECONDS = 15  # a writer waits for another, and whoever connects for a server that does not answer
+MOST_NAMED = 500  # ids in one statement; databases take only so many parameters
 _MAKING = 4_216_573_011  # the lock under which PostgreSQL's tables are made; any number that others are unlikely to use
 
 
@@ -186,8 +187,20 @@ class Store:
         with self._connection("The database does not answer") as connection:
             found = connection.execute(sa.select(_VIEWS.c.content).where(_VIEWS.c.id == view)).scalar_one_or_none()
         if found is None:
-            raise StoreError("There is no view of this address.", "Was the address copied whole?")
+            raise StoreError("There is no view of this address.", "Was the address copied whole, or is the view more than a year old?")
         return str(found)
+
+    def views(self) -> list[tuple[str, float, int]]:
+        """Of every kept reading its id, when it was kept (seconds since 1970) and its characters. Raises StoreError."""
+        with self._connection("The database does not answer") as connection:
+            found = connection.execute(sa.select(_VIEWS.c.id, _VIEWS.c.time, sa.func.length(_VIEWS.c.content)))
+            return [(str(view), datetime.datetime.fromisoformat(time).timestamp(), int(size)) for view, time, size in found]
+
+    def drop_views(self, views: Sequence[str]) -> None:
+        """Forget kept readings; their addresses lead nowhere from then on. Raises StoreError."""
+        with self._connection("The views could not be removed") as connection:
+            for begin in range(0, len(views), MOST_NAMED):
+                connection.execute(sa.delete(_VIEWS).where(_VIEWS.c.id.in_(views[begin : begin + MOST_NAMED])))
 
     @contextmanager
     def _connection(self, fault: str) -> Iterator[sa.Connection]:

@@ -56,6 +56,8 @@ class Wanted:
 def columns_of(path: Path, name: str) -> list[str]:
     """The columns of an upload that its users called `name`. Raises InputError where it cannot be used."""
     ending = _ending(name)
+    if not path.exists():  # the page was left open for longer than uploads are kept
+        raise InputError("The file is no longer here.", "Drop it again.")
     if path.stat().st_size > LARGEST:
         raise InputError(
             f"The file has {path.stat().st_size:,} bytes; at most {LARGEST:,} can be uploaded.", "Use 'framewire score' for larger ones."
@@ -124,7 +126,8 @@ def submit(jobs: Jobs, serving: Serving, path: Path, name: str, wanted: Wanted) 
 
 def receive(jobs: Jobs, serving: Serving, stream: BinaryIO, name: str, wanted: Wanted) -> str:
     """As `submit`, from a stream; what comes beyond LARGEST is not read."""
-    with tempfile.TemporaryDirectory(prefix="framewire-") as place:
+    jobs.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".upload-", dir=jobs.home) as place:  # purged with the jobs where a kill leaves it behind
         path = Path(place) / "upload"
         with path.open("wb") as out:
             while piece := stream.read(1 << 20):

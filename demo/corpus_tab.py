@@ -17,7 +17,7 @@ from demo.serving import Serving
 
 INTRO = """Score many articles and see how outlets and weeks differ. Upload a table (CSV, JSONL or Parquet, one article or sentence in a row) or a
 zip of .txt or .html files, where the folder of a file counts as its group. The address of the page then leads back to the job, also after the
-service was started again. Whoever has the address sees the results."""
+service was started again. Whoever has the address sees the results, which are kept for 90 days."""
 NONE = "(none)"
 # Names of columns that are guessed for each use; the reader can choose others.
 _GUESSES = {

@@ -8,6 +8,7 @@ import gradio as gr
 from annotations.store import Store
 from demo.corpus_tab import CorpusTab
 from demo.jobs import Jobs
+from demo.purge import EVERY_SECONDS
 from demo.reader_tab import CSS, KEPT_SECONDS, ReaderTab
 from demo.retrain import Base
 from demo.retrain_tab import RetrainTab
@@ -29,7 +30,7 @@ NAMED = """() => { const named = new URLSearchParams(location.search); return [n
 
 def build(serving: Serving, store: Store, jobs: Jobs, base: Base) -> gr.Blocks:
     """The page over a serving model, the corrections database, the jobs, and the rows that a retrain starts from."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS), fill_width=False) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(EVERY_SECONDS, KEPT_SECONDS), fill_width=False) as page:
         gr.Markdown(INTRO)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Read", id="read"):

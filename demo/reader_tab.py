@@ -2,18 +2,20 @@
 
 import datetime
 import hashlib
-import tempfile
+import secrets
 import uuid
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from annotations.errors import FramewireError, InputError
 from annotations.store import Store
 from classifier import outputs
 from classifier.predictions import Prediction
 from demo import documents, occlusion, tables, view, views
+from demo.limits import DOWNLOADED
 from demo.panel import Panel
 from demo.serving import LONGEST_TEXT, Serving
 
@@ -129,7 +131,7 @@ class ReaderTab:
             kept = self._store.keep_view(views.packed(article, asked, predictions))
         except FramewireError as error:
             return view.error(str(error)), gr.skip()
-        return view.said("The address of this page now leads back to this view; the text is kept in the service's database."), kept
+        return view.said("The address of this page now leads back to this view; the text is kept in the service's database for a year."), kept
 
     def _reopen(self, kept: str) -> tuple[Any, ...]:
         if not kept:
@@ -180,8 +182,9 @@ def _file(path: str | None) -> tuple[Any, Any]:
 
 
 def _saved(predictions: list[Prediction], article: str) -> list[str]:
-    """The files behind the download buttons, in their order."""
-    folder = Path(tempfile.mkdtemp(prefix="framewire-"))
+    """The files behind the download buttons, in their order; their folder cannot be guessed, and is purged in time."""
+    folder = Path(get_upload_folder()) / DOWNLOADED / secrets.token_urlsafe(16)
+    folder.mkdir(mode=0o700, parents=True)
     report = folder / "framewire.html"
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     report.write_text(view.report(predictions, article, CSS.read_text(encoding="utf-8"), date), encoding="utf-8")
