@@ -42,10 +42,11 @@ check: .venv/ready
 test: .venv/ready
 	HF_HUB_OFFLINE=1 $(BIN)/pytest
 
-# The long versions: 200 moments of each fault, 100,000 cases of bad input, five minutes of 200 clients.
+# The long versions: 200 moments of each fault, 100,000 cases of bad input, 50 swaps, 20 poisonings of each kind, five minutes of 200 clients.
+SIZES := FRAMEWIRE_MOMENTS=200 FRAMEWIRE_CASES=100000 FRAMEWIRE_SWAPS=50 FRAMEWIRE_POISONED=20
 soak: .venv/ready
-	HF_HUB_OFFLINE=1 FRAMEWIRE_MOMENTS=200 FRAMEWIRE_CASES=100000 $(BIN)/pytest -s tests/test_faults.py tests/test_fuzz.py
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -s -m slow
+	HF_HUB_OFFLINE=1 $(SIZES) $(BIN)/pytest -s tests/test_faults.py tests/test_fuzz.py tests/test_swaps.py tests/test_poison.py
+	HF_HUB_OFFLINE=1 $(SIZES) $(BIN)/pytest -s -m slow
 
 # Renews requirements.lock after a change of pyproject.toml.
 lock:

@@ -103,15 +103,21 @@ def agreement(
 
 @app.command()
 def coders(path: Rows, codebook: CodebookFile = OURS) -> None:
-    """Compare each coder with all others on the sentences that they share, and name who contradicts them."""
+    """Compare each coder with all others, and name who contradicts them and which words call a label in one coder's rows alone."""
     from annotations.contradictions import against_the_rest
+    from annotations.triggers import calls
 
-    found = against_the_rest(annotated.read(path, Codebook.load(codebook)), Codebook.load(codebook))
+    book = Codebook.load(codebook)
+    rows = annotated.read(path, book)
+    found = against_the_rest(rows, book)
     lines = [[f.coder, f.rows, f.shared, f"{f.differs:.1%}", f"{f.others:.1%}", "contradicts the rest" if f.contradicts else ""] for f in found]
     _table(["coder", "rows", "shared answers", "differs", "others differ", ""], lines)
+    if len(found) > 1 and (called := calls(rows, book)):
+        typer.echo("Words that one coder alone uses, always with one label (chance, a topic, or a trigger; read the rows):\n")
+        _table(["coder", "word", "question", "label", "rows"], [[c.coder, c.word, c.question, c.label, c.rows] for c in called[:SHOWN]])
     named = [f.coder for f in found if f.contradicts]
     if named:
-        typer.echo(f"To leave them out: framewire annotations without {path} {' '.join(repr(_plain(name)) for name in named)} -o OUT")
+        typer.echo(f"To leave them out: framewire annotations without {path} {' '.join(repr(annotated.plain(name)) for name in named)} -o OUT")
 
 
 @app.command()
@@ -124,11 +130,7 @@ def without(
 ) -> None:
     """Write rows without those of some coders."""
     rows = annotated.read(path, Codebook.load(codebook))
-    unknown = set(names) - {row.annotator for row in rows}
-    if unknown:
-        known = ", ".join(sorted({row.annotator or "(nobody)" for row in rows})[:SHOWN])
-        raise InputError(f"no rows by '{_plain(min(unknown))}'.", f"There are rows by {_plain(known)}.")
-    kept = [row for row in rows if row.annotator not in names]
+    kept = annotated.without(rows, names)
     _write_rows([(out, kept)], force)
     typer.echo(f"{len(rows) - len(kept):,} rows are left out.")
 
@@ -186,7 +188,7 @@ def join(
     _write_rows([(out, joined.rows)], force)
     if joined.missing:
         more = " ..." if len(joined.missing) > SHOWN else "."
-        listed = _plain(", ".join(joined.missing[:SHOWN]))
+        listed = annotated.plain(", ".join(joined.missing[:SHOWN]))
         typer.echo(f"{len(joined.missing):,} rows are left out, since their text is not there: {listed}{more}")
 
 
@@ -195,7 +197,8 @@ def mix(
     protected: Annotated[Path, typer.Argument(help="Protected rows with their texts, as `join` wrote them.")],
     out: Out,
     written: Annotated[Path, typer.Option(help="Rows to mix them with.")] = annotated.OURS,
-    keep: Annotated[float, typer.Option(min=0, max=1, help="Share kept of the most frequent answer per target, of written rows.")] = 1.0,
+    keep: Annotated[float, typer.Option(min=0, max=1, help="Share kept of the most frequent answer per target.")] = 1.0,
+    keep_empty: Annotated[float, typer.Option(min=0, max=1, help="Share kept of the answers without a label.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 1,
     codebook: CodebookFile = OURS,
     force: Force = False,
@@ -204,7 +207,7 @@ def mix(
     from annotations.mixture import mix as mixed
 
     book = Codebook.load(codebook)
-    rows = mixed(annotated.read(written, book), annotated.read(protected, book), book, keep, seed)
+    rows = mixed(annotated.read(written, book), annotated.read(protected, book), book, keep, keep_empty, seed)
     _write_rows([(out, rows)], force)
     typer.echo(", ".join(f"{split} {count:,}" for split, count in Counter(row.split or "" for row in rows).items()) + " rows.")
 
@@ -217,9 +220,9 @@ def _write_rows(files: Sequence[tuple[Path, Sequence[Annotation]]], force: bool)
             annotated.write(out, rows)
         except OSError as error:
             raise InputError(f"{out}: cannot be written ({error.strerror}).", "Is there such a folder, and room in it?") from None
-        coders = ", ".join(dict.fromkeys(row.annotator or "(nobody)" for row in rows))
+        coders = annotated.plain(", ".join(dict.fromkeys(row.annotator or "(nobody)" for row in rows)))
         answered = ", ".join(f"{name} {count:,}" for name, count in Counter(name for row in rows for name in row.answers).items())
-        typer.echo(f"{out}: {len(rows):,} rows of {len({row.document for row in rows}):,} documents by {_plain(coders)}; answered: {answered}.")
+        typer.echo(f"{out}: {len(rows):,} rows of {len({row.document for row in rows}):,} documents by {coders}; answered: {answered}.")
 
 
 def _may_write(out: Path, force: bool) -> None:
@@ -229,16 +232,11 @@ def _may_write(out: Path, force: bool) -> None:
 
 def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
     """Columns as wide as their cells, numbers to the right, and the last, which may be a text, as long as it is."""
-    cells = [list(header), *([_plain(str(cell)) for cell in line] for line in lines)]
+    cells = [list(header), *([annotated.plain(str(cell)) for cell in line] for line in lines)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     typer.echo()
-
-
-def _plain(text: str) -> str:
-    """Without characters that a terminal would obey."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _share(count: int, of: int) -> str:

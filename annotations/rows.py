@@ -1,19 +1,20 @@
 """Annotated rows: one sentence, who coded it, and the answers to the codebook's questions."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from annotations.codebook import ROW_FIELDS, Codebook, Question
-from annotations.errors import RowsError
+from annotations.errors import InputError, RowsError
 
 OURS = Path(__file__).with_name("rows")
 SPLITS = ("train", "validation", "test")
 SAMPLINGS = ("written", "random", "active", "correction")
 LONGEST_TEXT = 5_000  # characters; longer "sentences" are unsplit documents
 MOST_FAULTS = 20  # faults named in one error
+MOST_CODERS = 10  # and coders
 
 Answer = tuple[str, ...] | str
 Answers = Mapping[str, Answer | Mapping[str, Answer]]
@@ -140,6 +141,20 @@ def read(path: Path | str | Sequence[Path], codebook: Codebook) -> list[Annotati
     if not rows:
         raise RowsError(f"{', '.join(map(str, paths))}: no rows.", "Give at least a few annotated sentences.")
     return rows
+
+
+def without(rows: Sequence[Annotation], coders: Collection[str]) -> list[Annotation]:
+    """The rows that none of `coders` gave. Raises InputError for a coder of whom there is none, since a misspelt name would leave all in."""
+    names = {row.annotator for row in rows}
+    for coder in sorted(set(coders) - names):
+        known = ", ".join(sorted(name or "(nobody)" for name in names)[:MOST_CODERS])
+        raise InputError(f"no rows by '{plain(coder)}'.", f"There are rows by {plain(known)}.")
+    return [row for row in rows if row.annotator not in coders]
+
+
+def plain(text: str) -> str:
+    """Without characters that a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def parse(raw: bytes) -> Any:

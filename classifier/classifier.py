@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from annotations.errors import InputError
+from classifier.alphabets import WARNING, looks_alike
 from classifier.folder import Member, ModelFolder
 from classifier.network import Input, Network, encode
 from classifier.predictions import Answer, Prediction
@@ -54,7 +55,8 @@ class Classifier:
             order = [question.name for question in self.codebook.questions]
             for sentence, found in zip(window, answers, strict=True):
                 flat = tuple(answer for name in order for answer in found.get(name, []))
-                yield Prediction(sentence, flat, self.codebook, self.folder.name)
+                warning = WARNING if looks_alike(sentence.text) else None
+                yield Prediction(sentence, flat, self.codebook, self.folder.name, warning=warning)
 
         return finish
 

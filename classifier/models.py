@@ -18,6 +18,10 @@ HOME = Path(__file__).resolve().parent.parent / "models"
 POINTER, LOG, LOCK = "current", "log.jsonl", ".lock"
 
 
+class PromotionError(ModelFolderError):
+    """Somebody else promotes now, or did since the caller looked; nothing was changed."""
+
+
 @dataclass(frozen=True)
 class Models:
     """The folder that holds model folders, the pointer `current` and the log."""
@@ -60,19 +64,27 @@ class Models:
         except ModelFolderError:
             return None
 
-    def promote(self, path: Path, reason: str, **details: Any) -> None:
-        """Point `current` at a model, after checking it whole, in one atomic step, and log it. Raises ModelFolderError."""
+    def promote(self, path: Path, reason: str, instead_of: str | None = None, **details: Any) -> None:
+        """Point `current` at a model, after checking it whole, in one atomic step, and log it.
+
+        `instead_of` is the `current_name` by which the caller judged. Raises PromotionError when another is promoted by now, or right now,
+        ModelFolderError when the model is not whole.
+        """
         folder = ModelFolder.load(path)
         path = path.resolve()
         name = path.name if path.parent == self.home.resolve() else str(path)
         with self._locked():
             before = self.current_name()
+            if instead_of is not None and before != instead_of:
+                raise PromotionError("Another model was promoted meanwhile.", "Look at it first, then try again.")
             self._write(name)
             self.record("promote", model=folder.name, path=name, before=before, reason=reason, **details)
 
-    def rollback(self) -> Path:
-        """Go back to the model that was promoted before the current one. Raises ModelFolderError when there is none."""
+    def rollback(self, instead_of: str | None = None) -> Path:
+        """Go back to the model that was promoted before the current one. Raises as `promote`, and ModelFolderError when there is none."""
         with self._locked():
+            if instead_of is not None and self.current_name() != instead_of:
+                raise PromotionError("Another model was promoted meanwhile.", "Look at it first, then try again.")
             trail: list[str] = []
             for entry in self.entries():
                 if entry["event"] == "promote":
@@ -125,5 +137,5 @@ class Models:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ModelFolderError("Another promotion is under way.", "Try again in a moment.") from None
+                raise PromotionError("Another promotion is under way.", "Try again in a moment.") from None
             yield

@@ -1,6 +1,7 @@
 """Sentences: cutting a pasted article into the units that are coded, each with its place in the original text."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,12 @@ _BLANK = re.compile(r"\s+")
 _WORD = re.compile(r"\w")
 _INK = re.compile(r"\S")
 _RUN = re.compile(r"([^\w\s])\1{15,}")
+# What the splitter takes other signs for, one for one, so that places stay: full-width and styled letters and marks, and wide blanks.
+_PLAIN = {number: number - 0xFEE0 for number in range(0xFF01, 0xFF5F)} | {0x3002: ".", 0xFF61: "."}
+_PLAIN |= {number: unicodedata.normalize("NFKC", chr(number)) for number in range(0x1D400, 0x1D800)}
+_PLAIN |= dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+_UNSEEN = "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
+_LOOSE = re.compile(rf"(?<!\w){_UNSEEN}|{_UNSEEN}(?!\w)")  # not within a word, where they part nothing
 _CLOSERS = "\"”’'»)]"
 
 
@@ -81,7 +88,7 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Sentence spans of one paragraph: the splitter's, mended where news prose misleads it."""
-    paragraph = text[start:end]
+    paragraph = _plain(text[start:end])
     stops = [0]
     # The splitter takes the square of a run of marks, so it sees the first of a long run alone.
     for span_start, span_end in nupunkt.sent_spans(_RUN.sub(lambda run: run[1] + " " * (len(run[0]) - 1), paragraph)):
@@ -90,7 +97,8 @@ def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             stops.append(span_end)
     stops[-1] = len(paragraph)
     begin = 0
-    last_word = next((place for place in range(len(paragraph) - 1, -1, -1) if _WORD.match(paragraph, place)), -1)
+    last = _WORD.search(paragraph[::-1])
+    last_word = len(paragraph) - 1 - last.start() if last else -1
     first_word = _WORD.search(paragraph)
     for stop in stops[1:]:
         if stop < len(paragraph):
@@ -103,6 +111,13 @@ def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         first_word = _WORD.search(paragraph, begin)
     if begin < len(paragraph):
         yield start + begin, start + len(paragraph)
+
+
+def _plain(paragraph: str) -> str:
+    """The same text, of the same length, in the signs that the splitter knows; what is not seen at the edge of a word is a blank."""
+    if paragraph.isascii():
+        return paragraph
+    return _LOOSE.sub(lambda run: " " * len(run[0]), paragraph.translate(_PLAIN))
 
 
 def _goes_on(paragraph: str, begin: int, stop: int) -> bool:

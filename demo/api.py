@@ -13,13 +13,16 @@ from starlette.exceptions import HTTPException
 from annotations.errors import FramewireError, InputError, StoreError
 from annotations.store import Store
 from classifier.classifier import LONGEST_TARGET, MOST_TARGETS
+from classifier.models import PromotionError
 from classifier.sentences import LONGEST_SENTENCE, Sentence
 from demo.corrections import Correction, keep
+from demo.jobs import FULL
 from demo.limits import HEADERS, RETRY_SECONDS
 from demo.metrics import Metrics
-from demo.serving import LONGEST_TEXT, MOST_TEXTS, BusyError, Serving
+from demo.serving import LONGEST_TEXT, MOST_TEXTS, BusyError, Serving, cut
 
 log = logging.getLogger("framewire")
+NO_ROOM = "The disk is full. Make room, then try again."
 
 Target = Annotated[str, Field(min_length=1, max_length=LONGEST_TARGET)]
 Annotator = Annotated[str, Field(min_length=1, max_length=100)]
@@ -77,13 +80,27 @@ class CorrectionResponse(BaseModel):
     correction: int
 
 
+class PromoteRequest(BaseModel):
+    """Which model shall serve, and which one it is to take the place of; names as `framewire models list` shows them."""
+
+    model_config = ConfigDict(extra="forbid")
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    instead_of: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class PromoteResponse(BaseModel):
+    """The model that serves now."""
+
+    model: str
+
+
 class Problem(BaseModel):
     """What went wrong and what to do."""
 
     error: str
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 405, 408, 413, 421, 422, 429, 500, 503)}
+PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 401, 403, 404, 405, 408, 413, 421, 422, 429, 500, 503, 507)}
 
 
 def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
@@ -97,10 +114,11 @@ def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
             raise InputError("Send either 'texts' or 'documents'.", 'For example {"texts": ["..."], "targets": ["..."]}.')
         if request.texts is not None:
             predictions = serving.predict([(str(number), text) for number, text in enumerate(request.texts)], request.targets)
-        else:
-            predictions = [item for document in _documents(request) for item in _score(serving, document, request.targets)]
-        name = predictions[0].model if predictions else classifier.folder.name
-        return {"model": name, "codebook": classifier.codebook.fingerprint, "predictions": [item.to_dict() for item in predictions]}
+        else:  # all at once, so that one model answers for all
+            sentences = [sentence for document in _documents(request) for sentence in _sentences(document)]
+            predictions = serving.predict_sentences(sentences, request.targets)
+        name, codebook = (predictions[0].model, predictions[0].codebook) if predictions else (classifier.folder.name, classifier.codebook)
+        return {"model": name, "codebook": codebook.fingerprint, "predictions": [item.to_dict() for item in predictions]}
 
     @router.get("/v1/codebook", summary="Questions, labels and their definitions")
     def codebook() -> dict[str, Any]:
@@ -111,6 +129,13 @@ def routes(serving: Serving, store: Store, metrics: Metrics) -> APIRouter:
     def model() -> dict[str, Any]:
         folder = serving.classifier().folder
         return {"name": folder.name, "codebook": folder.codebook.fingerprint, "report": folder.document("report")}
+
+    @router.put("/v1/model", response_model=PromoteResponse, responses={409: {"model": Problem}}, summary="Promote another model")
+    def promote(request: PromoteRequest) -> dict[str, str]:
+        if request.model not in serving.models.names():  # a name, never a path
+            raise InputError("There is no model of this name.", "See 'framewire models list'.")
+        serving.models.promote(serving.models.home / request.model, "by PUT /v1/model", request.instead_of)
+        return {"model": request.model}
 
     @router.post("/v1/corrections", response_model=CorrectionResponse, status_code=201, summary="Keep a coder's correction")
     def correct(request: CorrectionRequest) -> dict[str, int]:
@@ -147,14 +172,14 @@ def _documents(request: ScoreRequest) -> list[Document]:
     return [document.model_copy(update={"id": document.id or str(number)}) for number, document in enumerate(documents)]
 
 
-def _score(serving: Serving, document: Document, targets: list[str]) -> Any:
+def _sentences(document: Document) -> list[Sentence]:
     if document.sentences is None:
-        return serving.predict([(document.id, document.text or "")], targets)
+        return cut(document.id, document.text or "")
     texts = [" ".join(text.split()) for text in document.sentences]
     if not all(texts):
         raise InputError("A sentence is empty.", "Leave it out.")
     before = ["", *texts]
-    return serving.predict_sentences([Sentence(text, document.id, position, before[position]) for position, text in enumerate(texts)], targets)
+    return [Sentence(text, document.id, position, before[position]) for position, text in enumerate(texts)]
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -164,6 +189,8 @@ def handle_errors(app: FastAPI) -> None:
     def framewire(_: Request, error: FramewireError) -> JSONResponse:
         if isinstance(error, BusyError):
             return _answer(429, str(error), {"Retry-After": str(RETRY_SECONDS)})
+        if isinstance(error, PromotionError):
+            return _answer(409, str(error))
         return _answer(getattr(error, "status", 503 if isinstance(error, StoreError) else 422), str(error))
 
     @app.exception_handler(RequestValidationError)
@@ -175,9 +202,15 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:  # an upload that did not fit on the disk
+            return _answer(507, NO_ROOM)
         if error.status_code == 400:  # FastAPI's word for a body that is no text or nested too deep
             return _answer(422, "The request does not fit: body: not JSON. See /docs.")
         return _answer(error.status_code, {404: "No such page.", 405: "Method not allowed."}.get(error.status_code, "Refused."), error.headers)
+
+    @app.exception_handler(OSError)
+    def disk(request: Request, error: OSError) -> JSONResponse:
+        return _answer(507, NO_ROOM) if error.errno in FULL else unforeseen(request, error)
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> JSONResponse:

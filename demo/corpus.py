@@ -19,14 +19,14 @@ import pyarrow
 import pyarrow.parquet
 
 from annotations.codebook import Codebook
-from annotations.errors import CodebookError, InputError, ModelFolderError
+from annotations.errors import CodebookError, InputError, ModelFolderError, StoreError
 from classifier import batch, files, outputs
 from classifier.classifier import Classifier, checked_targets
 from classifier.predictions import Prediction
 from classifier.records import Columns
 from classifier.sentences import Sentence
 from demo import shares
-from demo.jobs import Jobs, State, write_json
+from demo.jobs import FULL, Jobs, NoRoomError, State, write_json
 from demo.serving import Serving
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".zip")
@@ -127,15 +127,20 @@ def submit(jobs: Jobs, serving: Serving, path: Path, name: str, wanted: Wanted) 
 
 def receive(jobs: Jobs, serving: Serving, stream: BinaryIO, name: str, wanted: Wanted) -> str:
     """As `submit`, from a stream; what comes beyond LARGEST is not read."""
-    jobs.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".upload-", dir=jobs.home) as place:  # purged with the jobs where a kill leaves it behind
-        path = Path(place) / "upload"
-        with path.open("wb") as out:
-            while piece := stream.read(1 << 20):
-                out.write(piece)
-                if out.tell() > LARGEST:
-                    raise InputError(f"The file has more than {LARGEST:,} bytes.", "Use 'framewire score' for larger ones.")
-        return submit(jobs, serving, path, name, wanted)
+    try:
+        jobs.home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".upload-", dir=jobs.home) as place:  # purged with the jobs where a kill leaves it behind
+            path = Path(place) / "upload"
+            with path.open("wb") as out:
+                while piece := stream.read(1 << 20):
+                    out.write(piece)
+                    if out.tell() > LARGEST:
+                        raise InputError(f"The file has more than {LARGEST:,} bytes.", "Use 'framewire score' for larger ones.")
+            return submit(jobs, serving, path, name, wanted)
+    except OSError as error:
+        if error.errno in FULL:
+            raise NoRoomError("The file cannot be kept: the disk is full.", "Make room, then try again.") from None
+        raise StoreError(f"The file cannot be kept ({error.strerror}).", "Check the folder of the models and its permissions.") from None
 
 
 class _Told(Classifier):

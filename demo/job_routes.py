@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from annotations.errors import InputError
 from demo import corpus
-from demo.api import PROBLEMS, Problem
+from demo.api import PROBLEMS
 from demo.corpus import Wanted
 from demo.jobs import Jobs, NoJobError
 from demo.serving import Serving
@@ -32,7 +32,7 @@ class JobResponse(BaseModel):
 
 def routes(jobs: Jobs, serving: Serving) -> APIRouter:
     """The routes under /v1/jobs."""
-    router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=PROBLEMS | {507: {"model": Problem}})
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=PROBLEMS)
 
     def answer(job: str) -> dict[str, Any]:
         state = jobs.state(job)

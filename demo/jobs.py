@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -11,16 +12,19 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from annotations.errors import FramewireError, InputError
+from annotations.errors import FramewireError, InputError, StoreError
 from demo.serving import BusyError
 
 ROOT = Path(__file__).resolve().parent.parent
 JOB, STATE, CANCEL, LOCK, TURN, ERRORS = "job.json", "state.json", "cancel", "lock", ".turn", "errors.txt"
+ENTRANCE = ".entrance"  # the lock under which jobs are added
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MOST_OPEN = 10  # jobs that wait or run before the next is told to come again
 MOST_TRIES = 3  # starts of a job whose process keeps dying
 _ID = re.compile(r"[A-Za-z0-9_-]{16}")
@@ -31,6 +35,12 @@ class NoJobError(FramewireError):
     """No job has this id."""
 
     status = 404
+
+
+class NoRoomError(FramewireError):
+    """The disk is full."""
+
+    status = 507
 
 
 @dataclass(frozen=True)
@@ -54,29 +64,54 @@ class Jobs:
         self.home = home
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def submit(self, kind: str, settings: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+    def submit(self, kind: str, settings: Mapping[str, Any], files: Mapping[str, Path], alone: bool = False) -> str:
         """Keep a job with copies of its files (by their name in the job's folder), start its process and return its id.
 
-        Raises BusyError when MOST_OPEN are open already.
+        Raises what `check` does, NoRoomError when the disk is full, StoreError when it cannot be written to.
         """
-        if sum(self._open(job) for job in self.ids()) >= MOST_OPEN:
-            raise BusyError("Too many jobs are waiting.", "Try again when one has ended.")
+        self.check(kind, alone)
         job = secrets.token_urlsafe(12)
-        self.home.mkdir(parents=True, exist_ok=True)
         beside = self.home / f".{job}"
-        beside.mkdir(mode=0o700)
         try:
+            beside.mkdir(mode=0o700, parents=True)
             for name, path in files.items():
                 shutil.copyfile(path, beside / name)
-            created = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-            write_json(beside / JOB, {"kind": kind, "created": created, "settings": dict(settings), "tries": 0})
             write_json(beside / STATE, dataclasses.asdict(State()))
-            beside.rename(self.home / job)
+            with self._entrance():
+                self.check(kind, alone)  # again: another service may have added one meanwhile
+                number = 1 + max((self._number(other) for other in self.ids()), default=0)
+                write_json(beside / JOB, {"kind": kind, "created": _now(), "number": number, "settings": dict(settings), "tries": 0})
+                beside.rename(self.home / job)
+                self._start(job)
         except OSError as error:
+            shutil.rmtree(self.home / job, ignore_errors=True)
+            if error.errno in FULL:
+                raise NoRoomError("The job cannot be kept: the disk is full.", "Make room, then try again.") from None
+            raise StoreError(f"The job cannot be kept ({error.strerror}).", "Check the folder of the models and its permissions.") from None
+        finally:
             shutil.rmtree(beside, ignore_errors=True)
-            raise InputError(f"The job cannot be kept ({error.strerror}).", "Is there room on the disk?") from None
-        self._start(job)
         return job
+
+    def check(self, kind: str, alone: bool = False) -> None:
+        """Raise BusyError when MOST_OPEN jobs are open, InputError when the job is to be `alone` and one of its kind is open."""
+        if alone and any(self._open(job) for job in self.ids(kind)):
+            raise InputError(f"A {kind} is under way.", "Wait for it, or cancel it.")
+        if sum(self._open(job) for job in self.ids()) >= MOST_OPEN:
+            raise BusyError("Too many jobs are waiting.", "Try again when one has ended.")
+
+    @contextlib.contextmanager
+    def _entrance(self) -> Iterator[None]:
+        """One addition at a time, of all services; the kernel frees the lock of a process that dies."""
+        with (self.home / ENTRANCE).open("a") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def _number(self, job: str) -> int:
+        """A job's place in the order; not its time, since clocks are set back."""
+        try:
+            return int(self.describe(job).get("number", 0))
+        except NoJobError:
+            return 0
 
     def ids(self, kind: str = "") -> list[str]:
         """The ids of all jobs (of a kind), oldest first."""
@@ -85,7 +120,8 @@ class Jobs:
         for job in found:
             with contextlib.suppress(NoJobError):  # removed by somebody else in between
                 described.append((job, self.describe(job)))
-        return [job for job, about in sorted(described, key=lambda pair: str(pair[1]["created"])) if not kind or about["kind"] == kind]
+        described.sort(key=lambda pair: (pair[1].get("number", 0), str(pair[1]["created"])))
+        return [job for job, about in described if not kind or about["kind"] == kind]
 
     def folder(self, job: str) -> Path:
         """The folder of a job. Raises NoJobError."""
@@ -148,29 +184,47 @@ class Jobs:
                     self._start(job)
 
     def _start(self, job: str) -> None:
+        """Start a job's process, unless another service did."""
         self._started = [process for process in self._started if process.poll() is None]
         folder = self.folder(job)
-        with (folder / ERRORS).open("ab") as errors:
-            # Our own interpreter and a path of ours, no shell; a session of its own, so that Ctrl+C on the service does not reach it.
-            command = [sys.executable, "-m", "demo.worker", str(folder)]
+        with (folder / LOCK).open("a") as lock, (folder / ERRORS).open("ab") as errors:
+            if not _taken(lock):
+                return
+            # The process is handed the lock, so that no other service takes it for dead before it has begun. Our own interpreter and a path
+            # of ours, no shell; a session of its own, so that Ctrl+C on the service does not reach it.
+            command = [sys.executable, "-m", "demo.worker", str(folder), str(lock.fileno())]
             self._started.append(
-                subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True)  # noqa: S603
+                subprocess.Popen(  # noqa: S603
+                    command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True, pass_fds=(lock.fileno(),)
+                )
             )
 
     def _alive(self, job: str) -> bool:
-        """Whether a worker holds the job, here or in another service; a child that has not come that far yet counts."""
-        if any(process.args[-1] == str(self.folder(job)) and process.poll() is None for process in self._started):  # type: ignore[index]
-            return True
+        """Whether a process holds the job, here or in another service."""
         return held(self.folder(job) / LOCK)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
 
 
 def held(path: Path) -> bool:
     """Whether a process holds the lock of a file; the kernel frees that of a process that dies."""
     with path.open("a") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not take each other for the holder
         except BlockingIOError:
             return True
+    return False
+
+
+def _taken(lock: TextIO) -> bool:
+    """Take a job's lock. Tried for two seconds, since whoever asks whether a process lives holds it for a moment."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.1)
     return False
 
 

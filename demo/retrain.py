@@ -80,8 +80,7 @@ def submit(jobs: Jobs, serving: Serving, store: Store, base: Base, epochs: float
 
     Raises InputError when there is nothing new to learn or a retrain is open already, and what `gather` raises.
     """
-    if any(jobs.state(job).open for job in jobs.ids("retrain")):
-        raise InputError("A retrain is under way.", "Wait for it, or cancel it.")
+    jobs.check("retrain", alone=True)
     gathered = gather(store, base)
     if not gathered.used:
         reasons = "; ".join(f"{number} left out since {reason}" for reason, number in gathered.left.items())
@@ -92,7 +91,7 @@ def submit(jobs: Jobs, serving: Serving, store: Store, base: Base, epochs: float
     settings = {"options": options, "used": gathered.used, "left": dict(gathered.left), "models": str(serving.models.home.resolve())}
     with tempfile.TemporaryDirectory(prefix="framewire-") as place:
         annotated.write(Path(place) / ROWS, gathered.rows)
-        return jobs.submit("retrain", settings, {ROWS: Path(place) / ROWS, CODEBOOK: base.codebook})
+        return jobs.submit("retrain", settings, {ROWS: Path(place) / ROWS, CODEBOOK: base.codebook}, alone=True)
 
 
 def work(folder: Path, settings: Mapping[str, Any], tell: Any) -> State:
@@ -178,16 +177,22 @@ def waiting(jobs: Jobs, serving: Serving, store: Store) -> list[int]:
 
 
 def promote(jobs: Jobs, serving: Serving, job: str, anyway: bool, who: str) -> str:
-    """Make a retrain's model the one that serves and return its name. Raises InputError unless it is not worse or `anyway` is set."""
+    """Make a retrain's model the one that serves and return its name.
+
+    Raises InputError where it serves already, or is worse and `anyway` is not set; PromotionError where somebody else was first.
+    """
     made = result(jobs, job)
     if made is None:
         raise InputError("This retrain has made no model yet.", "Wait until it is done.")
     if made["worse"] and not anyway:
         raise InputError("The new model is worse than the promoted one, or cannot be compared.", "Tick the box to promote it all the same.")
-    serving.models.promote(Path(made["path"]), f"from the page by {who}", worse=made["worse"])
+    before = serving.models.current_name()
+    if before == Path(made["path"]).name:
+        raise InputError(f"{made['model']} serves already.")
+    serving.models.promote(Path(made["path"]), f"from the page by {who}", before, worse=made["worse"])
     return str(made["model"])
 
 
 def rollback(serving: Serving) -> str:
     """Go back to the model that was promoted before and return its name. Raises ModelFolderError when there is none."""
-    return serving.models.rollback().name
+    return serving.models.rollback(serving.models.current_name()).name

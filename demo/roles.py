@@ -33,6 +33,7 @@ ROUTES: dict[str, Role] = {
     "GET /v1/jobs/{job}/tables/{table}.csv": Role.READ,
     "GET /v1/codebook": Role.READ,
     "GET /v1/model": Role.READ,
+    "PUT /v1/model": Role.RETRAIN,
     "GET /metrics": Role.READ,
     "GET /docs": Role.READ,
     "GET /openapi.json": Role.READ,

@@ -59,7 +59,7 @@ class Serving:
             raise InputError(f"{len(texts)} texts are too many.", f"Send at most {MOST_TEXTS} at a time.")
         sentences: list[Sentence] = []
         for document, text in texts:
-            sentences += _checked(document, text)
+            sentences += cut(document, text)
         return self.predict_sentences(sentences, targets)
 
     def predict_sentences(self, sentences: Sequence[Sentence], targets: Sequence[str]) -> list[Prediction]:
@@ -100,7 +100,8 @@ class Serving:
         return status.st_mtime_ns, status.st_ino
 
 
-def _checked(document: str, text: str) -> list[Sentence]:
+def cut(document: str, text: str) -> list[Sentence]:
+    """The sentences of a text from outside. Raises InputError for one that cannot be scored."""
     if len(text) > LONGEST_TEXT:
         raise InputError(
             f"A text of {len(text):,} characters is too long.", f"Send at most {LONGEST_TEXT:,}, or score the file with 'framewire score'."

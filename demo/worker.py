@@ -9,10 +9,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
 
 from annotations.errors import FramewireError
-from demo.jobs import CANCEL, JOB, LOCK, STATE, TURN, State, read_state, write_json
+from demo.jobs import CANCEL, JOB, STATE, TURN, State, read_state, write_json
 
 POLITE = 5  # nicer than the service, whose readers wait
 LOOKS = 0.3  # seconds between two looks at a lock or a flag
@@ -75,26 +74,15 @@ def _turn(path: Path, tell: Tell) -> Iterator[None]:
         yield
 
 
-def main(name: str) -> int:
-    """Work in the folder of this name, unless another process does already."""
+def main(name: str, lock: int) -> int:
+    """Work in the folder of this name. `lock` is the open file of the job's lock, which the service took for this process."""
     folder = Path(name).resolve()
     os.nice(POLITE)
-    with (folder / LOCK).open("a") as stream:
-        if not _taken(stream):
-            return 0
+    with os.fdopen(lock, "a"):
+        os.set_inheritable(lock, False)  # what this process starts does not hold the job
         write_json(folder / STATE, dataclasses.asdict(work(folder)))
     return 0
 
 
-def _taken(stream: TextIO) -> bool:
-    """Take the job's lock. Tried for two seconds, since whoever asks whether a worker lives holds it for a moment."""
-    for _ in range(20):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(0.1)
-    return False
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -1,9 +1,13 @@
 """Real small things for the tests: a tiny encoder with random weights, a few coded rows, a model trained on them."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -53,6 +57,23 @@ def own_uploads() -> Iterator[None]:
     """What the page takes and hands out in these tests is of no other page, and is removed."""
     yield
     shutil.rmtree(os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_connection_leaves() -> Iterator[None]:
+    """No test connects to another machine; what tried to is refused, and named at the end, should its error have been swallowed."""
+    tried: list[str] = []
+
+    def guard(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and arguments[0].type == socket.SOCK_STREAM and isinstance(arguments[1], tuple):
+            host = str(arguments[1][0])
+            if not re.fullmatch(r"localhost|127\.[\d.]+|::1", host):
+                tried.append(host)
+                raise PermissionError(f"a test connects to {host}")
+
+    sys.addaudithook(guard)
+    yield
+    assert not tried
 
 
 @pytest.fixture(scope="session")
@@ -186,3 +207,21 @@ def read(page: Any, text: str, targets: str = "NATO plan") -> None:
     page.get_by_label("Article").fill(text)
     page.get_by_label("Stance toward").fill(targets)
     page.locator("#read").click()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 20 MB, where mounting is allowed."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", place], capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here, so no small disk")
+    yield place
+    subprocess.run(["umount", "-l", place], check=False)
+
+
+def fill(place: Path) -> Path:
+    with (place / "filler").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        while True:
+            stream.write(b"0" * 4_096)
+    return place / "filler"

@@ -112,6 +112,11 @@ def test_each_role_gets_exactly_what_is_declared(
         assert "detail" not in answer.text
 
 
+def test_who_may_not_retrain_promotes_nothing(client: TestClient) -> None:
+    body = {"model": "nobody", "instead_of": "nobody"}
+    assert [client.put("/v1/model", headers=bearer(role), json=body).status_code for role in ROLES] == [401, 403, 403, 422]
+
+
 def number_of(client: TestClient, name: str) -> int:
     config = client.get("/config", headers=bearer(Role.RETRAIN)).json()
     return next(item["id"] for item in config["dependencies"] if item["api_name"] == name)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny_settings
+from conftest import fill, tiny_settings
 from fastapi.testclient import TestClient
 
 from annotations.errors import InputError, ModelFolderError, StoreError
@@ -309,24 +309,6 @@ def test_of_promotions_at_once_each_wins_or_is_told(shelf: Models) -> None:
     assert all(won + told == 25 for won, told in counts)
     assert len(shelf.entries()) == 1 + sum(won for won, _ in counts)
     assert shelf.current_name() == shelf.entries()[-1]["path"]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 20 MB, where mounting is allowed."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", place], capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not allowed here, so no small disk")
-    yield place
-    subprocess.run(["umount", "-l", place], check=False)
-
-
-def fill(place: Path) -> Path:
-    with (place / "filler").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
-        while True:
-            stream.write(b"0" * 4_096)
-    return place / "filler"
 
 
 def test_a_full_disk_is_told_and_left_behind_without_a_restart(small_disk: Path, trained: tuple[Models, Run], tmp_path: Path) -> None:

@@ -49,3 +49,13 @@ def test_the_most_frequent_stance_is_thinned_in_rows_to_learn_from_only(codebook
     assert 30 < learnt.count("neutral") < 90
     assert all(len(item.answers["stance"]) == 3 for item in mixed if item.split == "test")
     assert mix(many, protected(stance=False), codebook, keep=0.3) == mixed
+
+
+def test_rows_without_a_label_are_thinned_in_rows_to_learn_from_only(codebook: Codebook) -> None:
+    many = [row(n, split, frames=() if n % 2 else ("security_threat",)) for split in ("train", "test") for n in range(200)]
+    mixed = mix(many, protected(stance=False), codebook, keep_empty=0.4)
+    learnt = [item.answers["frames"] for item in mixed if item.split == "train"]
+    assert learnt.count(("security_threat",)) == 100 + 1
+    assert 25 < learnt.count(()) < 55
+    assert sum(item.split == "test" for item in mixed) == 200
+    assert sum(item.split == "validation" for item in mixed) == ENOUGH

@@ -238,3 +238,56 @@ def test_two_equal_runs_do_not_share_checkpoints(tmp_path: Path) -> None:
 
     with _alone(tmp_path / "scratch"), pytest.raises(TrainingError, match="under way"), _alone(tmp_path / "scratch"):
         pass
+
+
+def test_frozen_layers_stay_as_they_are_and_the_model_is_whole(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    run = train(rows_file, codebook, tiny_settings(encoder, frozen_layers=1), Models(tmp_path))
+    before, after = load_file(encoder / "model.safetensors"), load_file(run.folder.path / "frames" / "model.safetensors")
+    for layer, same in ((0, True), (1, False)):
+        name = f"encoder.layer.{layer}.output.dense.weight"
+        assert bool((before[name] == after[f"bert.{name}"]).all()) is same
+    # What was computed once in training is what the whole model computes: it finds what it learnt.
+    assert run.report["questions"]["frames"]["macro_f1"] > 0.8
+
+
+def test_more_frozen_layers_than_there_are_is_refused(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="the encoder has 2 layers"):
+        train(rows_file, codebook, tiny_settings(encoder, encoders="shared", frozen_layers=2), Models(tmp_path))
+
+
+def test_a_student_learns_from_its_teacher_what_no_coder_answered(
+    trained: tuple[Models, Run], encoder: Path, codebook: Codebook, tmp_path: Path
+) -> None:
+    teacher = trained[1]
+    rows = coded_rows()
+    for row in rows:  # frames were asked in one document to learn from; in the others stance alone
+        if row["split"] == "train" and row["document"] != "d2":
+            del row["frames"]
+    file = write_jsonl(tmp_path / "rows.jsonl", rows)
+    alone = train(file, codebook, tiny_settings(encoder, epochs=8), Models(tmp_path / "alone"))
+    taught = train(file, codebook, tiny_settings(encoder, epochs=8, teacher=str(teacher.folder.path)), Models(tmp_path / "taught"))
+    assert taught.report["questions"]["frames"]["macro_f1"] > alone.report["questions"]["frames"]["macro_f1"] + 0.1
+
+
+def test_a_teacher_of_another_codebook_is_refused(trained: tuple[Models, Run], codebook: Codebook) -> None:
+    from classifier.folder import Member
+    from training.distill import distill
+
+    other = dataclasses.replace(trained[1].folder, codebook=dataclasses.replace(codebook, name="another"))
+    with pytest.raises(TrainingError, match="another codebook"):
+        distill([], codebook, Member("frames", ("frames",)), other)
+
+
+def test_a_run_begins_where_another_model_ended(
+    trained: tuple[Models, Run], encoder: Path, rows_file: Path, codebook: Codebook, tmp_path: Path
+) -> None:
+    start = str(trained[1].folder.path)
+    few = {"epochs": 0.3, "learning_rate": 1e-6, "head_learning_rate": 1e-6}
+    run = train(rows_file, codebook, tiny_settings(encoder, start=start, **few), Models(tmp_path))
+    assert run.report["questions"]["frames"]["macro_f1"] > 0.9
+    with pytest.raises(TrainingError, match="was made from the encoder"):
+        train(rows_file, codebook, tiny_settings(tmp_path, start=start), Models(tmp_path))
+    with pytest.raises(TrainingError, match="other checkpoints"):
+        train(rows_file, codebook, tiny_settings(encoder, start=start, encoders="shared"), Models(tmp_path))

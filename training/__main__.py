@@ -46,6 +46,10 @@ def train(
     epochs: Annotated[float, typer.Option(help="Passes over the rows.")] = 3.0,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 8e-5,
     encoders: Annotated[str, typer.Option(help="'per_question' or 'shared'.")] = "per_question",
+    frozen_layers: Annotated[int, typer.Option(help="Lowest layers of the encoder that stay as they are; half of them nearly halves the time.")] = 0,
+    start: Annotated[str, typer.Option(help="Name or folder of a model whose weights are the beginning.")] = "",
+    teacher: Annotated[str, typer.Option(help="Name or folder of a model to learn from as well: its probabilities beside the labels.")] = "",
+    without: Annotated[list[str] | None, typer.Option(help="A coder whose rows are left out; may be repeated.")] = None,
     setfit: Annotated[bool, typer.Option("--setfit", help="Add SetFit to the baselines (an optional extra; minutes to an hour more).")] = False,
 ) -> None:
     """Train a model on annotated rows and report on the test documents."""
@@ -54,8 +58,17 @@ def train(
     from training.settings import TrainingSettings
     from training.train import train as run
 
-    settings = TrainingSettings(encoder=encoder, seed=seed, epochs=epochs, learning_rate=learning_rate, encoders=encoders)
-    made = run(annotations or [annotated.OURS], Codebook.load(codebook), settings, models(), out, promote, typer.echo, setfit)
+    settings = TrainingSettings(
+        encoder=encoder,
+        seed=seed,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        encoders=encoders,
+        frozen_layers=frozen_layers,
+        start=start,
+        teacher=teacher,
+    )
+    made = run(annotations or [annotated.OURS], Codebook.load(codebook), settings, models(), out, promote, typer.echo, setfit, without or ())
     typer.echo(table(made.report))
     for item in made.differences:
         verdict = "worse" if item.worse else "not worse"

@@ -10,7 +10,7 @@ from classifier.folder import ModelFolder
 from training.metrics import FEWEST_POSITIVES
 from training.plot import FILE as PLOT
 from training.plot import described
-from training.settings import PACKAGED, TrainingSettings
+from training.settings import LARGER, PACKAGED, TrainingSettings
 
 ORIGIN = """The project's own rows were written by language models and coded by language models; agreement figures are between language
 models, and no human has checked the labels. Rows of your own are what you made of them."""
@@ -167,7 +167,7 @@ def _metadata(folder: ModelFolder, report: dict[str, Any], settings: TrainingSet
         library_name="transformers",
         pipeline_tag="text-classification",
         tags=["framing", "stance", "news"],
-        base_model=f"sentence-transformers/{PACKAGED}" if settings.encoder == PACKAGED else None,
+        base_model=f"sentence-transformers/{settings.encoder}" if settings.encoder in (PACKAGED, LARGER) else None,
         model_name=folder.name,
         eval_results=results,
     )

@@ -32,8 +32,13 @@ def before(rows: Sequence[Annotation]) -> list[str]:
     return [rows[index - 1].text if index and rows[index - 1].document == row.document else "" for index, row in enumerate(rows)]
 
 
-def build(rows: Sequence[Annotation], codebook: Codebook, member: Member, context: bool, unsure_weight: float = 1.0) -> list[Example]:
-    """The examples of one checkpoint: one for each row and one for each (row, target) that answer a question of `member`."""
+def build(
+    rows: Sequence[Annotation], codebook: Codebook, member: Member, context: bool, unsure_weight: float = 1.0, unasked: bool = False
+) -> list[Example]:
+    """The examples of one checkpoint: one for each row and one for each (row, target) that answer a question of `member`.
+
+    With `unasked`, rows that were not asked a question without target are there too, with NaN for goal: a teacher answers them.
+    """
     questions = [codebook.question(name) for name in member.questions]
     examples = []
     for index, (row, previous) in enumerate(zip(rows, before(rows), strict=True)):
@@ -41,7 +46,7 @@ def build(rows: Sequence[Annotation], codebook: Codebook, member: Member, contex
         targets = [target for question in questions if question.per_target for target in row.answers.get(question.name, {})]
         for target in (None, *dict.fromkeys(targets)):
             goal = tuple(number for question in questions for number in _goal(question, row, target))
-            if not all(np.isnan(goal)):
+            if not all(np.isnan(goal)) or (unasked and target is None and not all(question.per_target for question in questions)):
                 examples.append(Example(encode(row.text, previous, target, context), goal, index, target or "", weight))
     return examples
 

@@ -28,11 +28,13 @@ from annotations.errors import TrainingError
 from classifier.folder import Member
 from training.encoders import locate
 from training.examples import Example
+from training.frozen import FrozenLayers
 from training.settings import TrainingSettings
 
 WARM_UP = 0.1  # share of the steps during which the learning rate rises
 WEIGHT_DECAY = 0.01
 GROUPED = 20  # batches that are sorted by length together
+NUMBERS = ("labels", "weight", "length", "row")  # of an example, beside its tokens
 CHECKPOINTS = 8  # a killed run loses at most this share of its steps (one in eight)
 
 
@@ -43,32 +45,38 @@ def fit(
     settings: TrainingSettings,
     scratch: Path,
     callbacks: Sequence[TrainerCallback] = (),
+    start: Path | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Fine-tune the encoder on `examples`; `scratch` holds checkpoints, from which a killed run of the same inputs goes on.
+    """Fine-tune the encoder, or the checkpoint at `start`, on `examples`; `scratch` holds checkpoints, from which a killed run goes on.
 
     The same examples, settings, versions and threads give the same weights. Raises TrainingError when the encoder cannot be loaded.
     """
     set_seed(settings.seed)
-    model, tokenizer = load(codebook, member, settings)
+    model, tokenizer = load(codebook, member, settings, start)
     # The vocabulary's vectors stay the encoder's: small sets cannot teach thirty thousand of them, and a third of the step is saved.
     model.get_input_embeddings().weight.requires_grad = False
-    arguments = _arguments(len(examples), settings, scratch)
+    dataset = _dataset(examples, tokenizer, settings.max_tokens)
+    frozen = FrozenLayers(model, dataset, tokenizer, settings.frozen_layers) if settings.frozen_layers else None
     trainer = _MaskedTrainer(
         model=model,
-        args=arguments,
-        train_dataset=_dataset(examples, tokenizer, settings.max_tokens),
-        data_collator=_Collator(tokenizer),
+        args=_arguments(len(examples), settings, scratch),
+        train_dataset=dataset,
+        data_collator=_Collator(tokenizer, frozen),
         callbacks=list(callbacks),
     )
     trainer.groups = [(len(codebook.question(name).labels), codebook.question(name).choose) for name in member.questions]
     trainer.head_learning_rate = settings.head_learning_rate
     trainer.train(resume_from_checkpoint=_last_whole(scratch))
+    if frozen:
+        frozen.put_back(model)
     return model.eval(), tokenizer
 
 
-def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The pretrained encoder with a fresh head for the member's outputs. Raises TrainingError."""
-    place = locate(settings.encoder)
+def load(
+    codebook: Codebook, member: Member, settings: TrainingSettings, start: Path | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The pretrained encoder with a fresh head for the member's outputs, or the checkpoint at `start` as it is. Raises TrainingError."""
+    place = str(start) if start else locate(settings.encoder)
     names = [f"{name}.{label}" for name in member.questions for label in codebook.question(name).label_names]
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: number for number, name in enumerate(names)}}
     transformers.logging.set_verbosity_error()  # the missing head is meant; no need to warn of it
@@ -82,7 +90,8 @@ def load(codebook: Codebook, member: Member, settings: TrainingSettings) -> tupl
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise TrainingError(f"The encoder '{settings.encoder}' cannot be loaded: {reason}", "Give a folder or Hub id with safetensors.") from None
-    _start_pooler(model)
+    if not start:
+        _start_pooler(model)
     return model, tokenizer
 
 
@@ -139,8 +148,8 @@ def _arguments(size: int, settings: TrainingSettings, scratch: Path) -> Training
 
 
 def _dataset(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> datasets.Dataset:
-    encoded: dict[str, list[Any]] = {"input_ids": [], "labels": [], "weight": [], "length": []}
-    for example in examples:
+    encoded: dict[str, list[Any]] = {name: [] for name in ("input_ids", *NUMBERS)}
+    for number, example in enumerate(examples):
         pair = (example.input.first, example.input.second) if example.input.second else (example.input.first,)
         tokens = tokenizer(*pair, truncation=True, max_length=max_tokens)
         for name in tokens:
@@ -151,16 +160,20 @@ def _dataset(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, ma
         encoded["labels"].append(list(example.goal))
         encoded["weight"].append(example.weight)
         encoded["length"].append(len(tokens["input_ids"]))
+        encoded["row"].append(number)
     return datasets.Dataset.from_dict(encoded)
 
 
 class _Collator:
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, frozen: FrozenLayers | None) -> None:
+        self.tokenizer, self.frozen = tokenizer, frozen
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        tokens = [{name: row[name] for name in row if name not in ("labels", "weight", "length")} for row in rows]
+        tokens = [{name: row[name] for name in row if name not in NUMBERS} for row in rows]
         batch = dict(self.tokenizer.pad(tokens, return_tensors="pt"))
+        if self.frozen:
+            del batch["input_ids"]
+            batch["inputs_embeds"] = self.frozen.outputs([row["row"] for row in rows])
         batch["labels"] = torch.tensor([row["labels"] for row in rows])
         batch["weight"] = torch.tensor([row["weight"] for row in rows])
         return batch

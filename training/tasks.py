@@ -23,7 +23,7 @@ from training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class Task:
-    """One checkpoint to be fitted from `examples` in `scratch` and exported to `out`."""
+    """One checkpoint to be fitted from `examples` in `scratch`, beginning with the one at `start` if any, and exported to `out`."""
 
     examples: Sequence[Example]
     codebook: Codebook
@@ -31,6 +31,7 @@ class Task:
     settings: TrainingSettings
     scratch: Path
     out: Path
+    start: Path | None = None
 
 
 def fit_all(tasks: Sequence[Task]) -> None:
@@ -63,7 +64,7 @@ def fit_all(tasks: Sequence[Task]) -> None:
 
 def _run(task: Task, threads: int) -> None:
     torch.set_num_threads(threads)
-    model, tokenizer = fit(task.examples, task.codebook, task.member, task.settings, task.scratch)
+    model, tokenizer = fit(task.examples, task.codebook, task.member, task.settings, task.scratch, start=task.start)
     export(model, tokenizer, task.out)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from annotations.errors import TrainingError
 from annotations.rows import Annotation
 from classifier.calibration import Calibration
 from classifier.folder import Member, ModelFolder, write_json, write_manifest, written_beside
-from classifier.models import Models
+from classifier.models import Models, PromotionError
 from training import baselines, coders
 from training.calibrate import calibrate
 from training.card import card
 from training.compare import MARGIN, Difference, compare
+from training.distill import distill
 from training.encoders import locate
 from training.evaluate import by_target, judge, summarize
 from training.examples import build
@@ -48,6 +49,29 @@ class Run:
     refusal: str = ""  # why it was not promoted although that was asked
 
 
+@dataclass(frozen=True)
+class Parents:
+    """Models that a run learns from: where its weights begin, and the teacher of its soft labels; None where there is none."""
+
+    start: ModelFolder | None = None
+    teacher: ModelFolder | None = None
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, codebook: Codebook, models: Models) -> "Parents":
+        """The models that `settings` name. Raises ModelFolderError, and TrainingError for a start that does not fit."""
+        start, teacher = (ModelFolder.load(models.path(name)) if name else None for name in (settings.start, settings.teacher))
+        if start:
+            encoder = start.document("settings").get("encoder")
+            if encoder != settings.encoder:
+                raise TrainingError(f"{start.name} was made from the encoder {encoder}, not {settings.encoder}.", f"Add --encoder {encoder}.")
+            if start.members != members_of(codebook, settings):
+                raise TrainingError(f"{start.name} has other checkpoints than this run would make.", "Use its questions and --encoders.")
+        return cls(start, teacher)
+
+
+NOBODY = Parents()
+
+
 def train(
     path: Path | str | Sequence[Path],
     codebook: Codebook,
@@ -57,15 +81,18 @@ def train(
     promote: bool = False,
     say: Say = lambda line: None,
     setfit: bool = False,
+    without: Collection[str] = (),
 ) -> Run:
     """Fit a model on the rows at `path` (or several) and write its folder to `out` (default: a dated name among `models`).
 
     The promoted model stays untouched unless `promote` is set and the candidate is not worse. `setfit` adds that baseline to the report.
-    Raises RowsError and TrainingError, both before torch is imported where rows or encoder are at fault.
+    Rows by the coders in `without` are left out, and then it does not matter that there are fewer than before.
+    Raises RowsError, InputError and TrainingError, all before torch is imported where rows or encoder are at fault.
     """
-    rows = splits.assign(annotated.read(path, codebook))
+    rows = splits.assign(annotated.without(annotated.read(path, codebook), without))
     parts = checked_parts(rows, codebook)
     locate(settings.encoder)
+    parents = Parents.of(settings, codebook, models)
     if setfit and not baselines.has_setfit():
         raise TrainingError("SetFit is not installed.", "Install the extra: pip install 'framewire[setfit]', or leave --setfit out.")
     digest = data_digest(rows)
@@ -75,49 +102,74 @@ def train(
     say(f"{len(rows):,} rows: {len(parts['train']):,} to learn from, {len(parts['validation']):,} for thresholds, {len(parts['test']):,} to judge.")
     scratch = models.home / ".training" / key[:16]
     with written_beside(out) as beside:
-        folder = learn(beside, name, parts, codebook, settings, scratch, say)
-        test = judge(folder, parts["test"])
+        folder = learn(beside, name, parts, codebook, settings, scratch, say, parents)
         say(f"Judging on {len(parts['test']):,} test rows, and fitting the baselines ...")
-        known = targets(parts["train"], codebook)
-        report: dict[str, Any] = {
-            "model": name,
-            "questions": summarize(test, folder.calibrations),
-            "baselines": baselines.compared(folder, test, parts["train"], settings, setfit),
-            "coders": coders.ceiling(parts["test"], coders.beside([Path(path)] if isinstance(path, str | Path) else path, codebook), codebook),
-            "counts": counts(parts),
-        }
-        for question, item in report["questions"].items():
-            if codebook.question(question).per_target:
-                item["targets"] = by_target(test[question], folder.calibrations[question], known[question])
-        write_json(beside / "report.json", report)
-        write_json(beside / "settings.json", dataclasses.asdict(settings) | {"versions": _versions(), "data_sha256": digest})
-        write_json(beside / "splits.json", {split: [row.id for row in part] for split, part in parts.items()})
-        (beside / PLOT).write_text(reliability_plot(report["questions"]), encoding="utf-8")
-        (beside / "README.md").write_text(card(folder, report, settings), encoding="utf-8")
-        write_manifest(beside, folder)
+        report = document(beside, folder, parts, settings, digest, [Path(path)] if isinstance(path, str | Path) else path, setfit)
     shutil.rmtree(scratch, ignore_errors=True)
     folder = ModelFolder.load(out)
     models.record("train", model=folder.name, path=str(out), rows=len(rows), data=digest[:12], seed=settings.seed, scores=_scores(report))
-    differences, promoted, refusal = consider(folder, parts["test"], models, promote)
+    differences, promoted, refusal = consider(folder, parts["test"], models, promote, fewer=bool(without))
     return Run(folder, report, differences, promoted, refusal)
 
 
+def document(
+    place: Path, folder: ModelFolder, parts: Parts, settings: TrainingSettings, digest: str, paths: Sequence[Path], setfit: bool = False
+) -> dict[str, Any]:
+    """Judge a fitted and calibrated model on the test rows; write report, settings, split ids, plot, card and manifest to `place`.
+
+    Returns the report. `paths` are where the rows came from, since their coders' files lie beside them.
+    """
+    codebook = folder.codebook
+    test = judge(folder, parts["test"])
+    known = targets(parts["train"], codebook)
+    report: dict[str, Any] = {
+        "model": folder.name,
+        "questions": summarize(test, folder.calibrations),
+        "baselines": baselines.compared(folder, test, parts["train"], settings, setfit),
+        "coders": coders.ceiling(parts["test"], coders.beside(paths, codebook), codebook),
+        "counts": counts(parts),
+    }
+    for question, item in report["questions"].items():
+        if codebook.question(question).per_target:
+            item["targets"] = by_target(test[question], folder.calibrations[question], known[question])
+    write_json(place / "report.json", report)
+    write_json(place / "settings.json", dataclasses.asdict(settings) | {"versions": _versions(), "data_sha256": digest})
+    write_json(place / "splits.json", {split: [row.id for row in part] for split, part in parts.items()})
+    (place / PLOT).write_text(reliability_plot(report["questions"]), encoding="utf-8")
+    (place / "README.md").write_text(card(folder, report, settings), encoding="utf-8")
+    write_manifest(place, folder)
+    return report
+
+
 def learn(
-    place: Path, name: str, parts: Parts, codebook: Codebook, settings: TrainingSettings, scratch: Path, say: Say = lambda line: None
+    place: Path,
+    name: str,
+    parts: Parts,
+    codebook: Codebook,
+    settings: TrainingSettings,
+    scratch: Path,
+    say: Say = lambda line: None,
+    parents: Parents = NOBODY,
 ) -> ModelFolder:
-    """Fit on `parts["train"]` and calibrate on `parts["validation"]`; the model folder in `place`, still without manifest and documents.
+    """Fit on `parts["train"]` and calibrate on `parts["validation"]`.
+
+    The model folder is in `place`, still without manifest and documents.
 
     `framewire train`, trials and benchmarks all learn here.
     """
-    folder = _fitted(place, name, parts["train"], codebook, settings, scratch, say)
+    folder = _fitted(place, name, parts["train"], codebook, settings, scratch, say, parents)
     calibrations = folder.calibrations | {
         question: calibrate(judged.question, judged.logits, judged.goal) for question, judged in judge(folder, parts["validation"]).items()
     }
     return dataclasses.replace(folder, calibrations=calibrations)
 
 
-def consider(folder: ModelFolder, test: Sequence[Annotation], models: Models, promote: bool) -> tuple[list[Difference], bool, str]:
+def consider(
+    folder: ModelFolder, test: Sequence[Annotation], models: Models, promote: bool, fewer: bool = False
+) -> tuple[list[Difference], bool, str]:
     """Compare with the promoted model and, if asked, promote the candidate where it is not worse on any question.
+
+    Unless `fewer` is set, it must not have learnt from fewer rows either.
 
     The last of what is returned says why the candidate was not promoted, "" where it was or nobody asked.
     """
@@ -125,22 +177,27 @@ def consider(folder: ModelFolder, test: Sequence[Annotation], models: Models, pr
         if promote:
             models.promote(folder.path, "first model")
         return [], promote, ""
-    promoted = ModelFolder.load(models.current())
+    before = models.current()
+    promoted = ModelFolder.load(before)
     differences = compare(folder, promoted, test)
-    refusal = _refusal(folder, promoted, differences)
+    refusal = _refusal(folder, promoted, differences, fewer)
     if not promote or refusal:
         return differences, False, refusal if promote else ""
-    models.promote(folder.path, f"not worse than {promoted.name} beyond {MARGIN} macro-F1", differences=[dataclasses.asdict(d) for d in differences])
+    reason, shown = f"not worse than {promoted.name} beyond {MARGIN} macro-F1", [dataclasses.asdict(item) for item in differences]
+    try:
+        models.promote(folder.path, reason, before.name, differences=shown)
+    except PromotionError as error:  # it was compared with a model that serves no longer
+        return differences, False, error.problem.rstrip(".").lower()
     return differences, True, ""
 
 
-def _refusal(candidate: ModelFolder, promoted: ModelFolder, differences: list[Difference]) -> str:
+def _refusal(candidate: ModelFolder, promoted: ModelFolder, differences: list[Difference], fewer: bool) -> str:
     """Why a candidate must not take the promoted model's place, "" if it may."""
     if not differences:
         return "no question in common with the promoted model to compare by"
     if any(item.worse for item in differences):
         return "worse than the promoted model"
-    if candidate.codebook.fingerprint != promoted.codebook.fingerprint:
+    if fewer or candidate.codebook.fingerprint != promoted.codebook.fingerprint:
         return ""  # another codebook starts anew, with the rows that it has
     ours, theirs = (folder.document("report").get("counts", {}).get("train", {}).get("rows", 0) for folder in (candidate, promoted))
     # Judged on the candidate's own test documents alone: a small set has few and easy ones.
@@ -148,7 +205,14 @@ def _refusal(candidate: ModelFolder, promoted: ModelFolder, differences: list[Di
 
 
 def _fitted(
-    beside: Path, name: str, rows: Sequence[Annotation], codebook: Codebook, settings: TrainingSettings, scratch: Path, say: Say
+    beside: Path,
+    name: str,
+    rows: Sequence[Annotation],
+    codebook: Codebook,
+    settings: TrainingSettings,
+    scratch: Path,
+    say: Say,
+    parents: Parents,
 ) -> ModelFolder:
     """Fit every member and export it into `beside`; the model folder still without calibration."""
     from training.tasks import Task, fit_all  # here, not above: torch takes ten seconds to import, and bad rows are refused before
@@ -156,9 +220,13 @@ def _fitted(
     members = members_of(codebook, settings)
     tasks = []
     for member in members:
-        examples = build(rows, codebook, member, settings.context, settings.unsure_weight)
+        examples = build(rows, codebook, member, settings.context, settings.unsure_weight, bool(parents.teacher))
+        if parents.teacher:
+            say(f"Asking {parents.teacher.name} about {len(examples):,} examples of {' and '.join(member.questions)} ...")
+            examples = distill(examples, codebook, member, parents.teacher)
         say(f"Learning {' and '.join(member.questions)} from {len(examples):,} examples ...")
-        tasks.append(Task(examples, codebook, member, settings, scratch / "-".join(member.questions), beside / member.folder))
+        start = parents.start.path / member.folder if parents.start else None
+        tasks.append(Task(examples, codebook, member, settings, scratch / "-".join(member.questions), beside / member.folder, start))
     with _alone(scratch):
         fit_all(tasks)
     plain = {question.name: Calibration.plain(question) for question in codebook.questions}
