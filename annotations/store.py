@@ -4,7 +4,7 @@ import datetime
 import json
 import secrets
 import uuid
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,9 @@ _VIEWS = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
 )
 _HISTORY = sa.select(_CORRECTIONS, _UNDONE.c.number.is_not(None).label("undone")).outerjoin(_UNDONE, _UNDONE.c.number == _CORRECTIONS.c.number)
-BUSY_SECONDS = 15  # a writer waits for another
+BUSY_SECONDS = 15  # a writer waits for another, and whoever connects for a server that does not answer
+MOST_NAMED = 500  # ids in one statement; databases take only so many parameters
+_MAKING = 4_216_573_011  # the lock under which PostgreSQL's tables are made; any number that others are unlikely to use
 
 
 class Store:
@@ -67,15 +69,24 @@ class Store:
                 # No pool: a connection that is kept would go on writing to a file that was moved away or replaced.
                 self._engine = sa.create_engine(place, connect_args={"timeout": BUSY_SECONDS}, poolclass=sa.pool.NullPool)
             else:
-                self._engine = sa.create_engine(place, pool_pre_ping=True)
+                # Looked at before each use, so that a server that was away is found again without a restart of ours.
+                own = "connect_timeout" in place.query or not place.get_driver_name().startswith("psycopg")
+                waits = {} if own else {"connect_timeout": BUSY_SECONDS}
+                self._engine = sa.create_engine(place, pool_pre_ping=True, connect_args=waits)
             if sqlite:
                 sa.event.listen(self._engine, "connect", _durable)
             self._make_tables()
-        except (sa.exc.SQLAlchemyError, OSError, ImportError) as error:
+        except ImportError:
+            words = "The corrections database cannot be opened, since its driver is not installed."
+            raise StoreError(words, "For PostgreSQL: pip install 'framewire[postgresql]'.") from None
+        except (sa.exc.SQLAlchemyError, OSError) as error:
             raise StoreError(f"The corrections database cannot be opened ({type(error).__name__}).", "Check --database.") from None
 
     def _make_tables(self) -> None:
         with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # There, of two that make the same table at once, one fails in spite of IF NOT EXISTS.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
             for table in _TABLES.sorted_tables:
                 connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
@@ -84,7 +95,8 @@ class Store:
     def add(self, row: Annotation, model: str, key: str | None = None) -> int:
         """Keep one correction and return its number; the same correction with the same `key` again changes nothing.
 
-        Raises InputError when the key was used for another correction, StoreError when nothing could be written.
+        Raises InputError when the key was used for another correction or a text holds a null character, which not every database
+        keeps, and StoreError when nothing could be written.
         """
         values = {
             "key": key or uuid.uuid4().hex,
@@ -97,6 +109,8 @@ class Store:
             "model": model,
             "unsure": row.unsure,
         }
+        if any("\0" in value for value in values.values() if isinstance(value, str)):
+            raise InputError("The correction holds a null character.", "Send plain text.")
         with self._connection("The correction could not be stored") as connection:
             try:
                 # A savepoint, so that the refused insert leaves a transaction in which PostgreSQL can still look.
@@ -173,8 +187,20 @@ class Store:
         with self._connection("The database does not answer") as connection:
             found = connection.execute(sa.select(_VIEWS.c.content).where(_VIEWS.c.id == view)).scalar_one_or_none()
         if found is None:
-            raise StoreError("There is no view of this address.", "Was the address copied whole?")
+            raise StoreError("There is no view of this address.", "Was the address copied whole, or is the view more than a year old?")
         return str(found)
+
+    def views(self) -> list[tuple[str, float, int]]:
+        """Of every kept reading its id, when it was kept (seconds since 1970) and its characters. Raises StoreError."""
+        with self._connection("The database does not answer") as connection:
+            found = connection.execute(sa.select(_VIEWS.c.id, _VIEWS.c.time, sa.func.length(_VIEWS.c.content)))
+            return [(str(view), datetime.datetime.fromisoformat(time).timestamp(), int(size)) for view, time, size in found]
+
+    def drop_views(self, views: Sequence[str]) -> None:
+        """Forget kept readings; their addresses lead nowhere from then on. Raises StoreError."""
+        with self._connection("The views could not be removed") as connection:
+            for begin in range(0, len(views), MOST_NAMED):
+                connection.execute(sa.delete(_VIEWS).where(_VIEWS.c.id.in_(views[begin : begin + MOST_NAMED])))
 
     @contextmanager
     def _connection(self, fault: str) -> Iterator[sa.Connection]:

@@ -1,5 +1,6 @@
 """`framewire serve | backup | restore`."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from classifier.models import HOME, Models
 from demo.access import LOOPBACK, Access, check_address
 
 MOST_CONNECTIONS = 1_000
+UPLOADED = "page"  # the folder of what the page takes and hands out, beside the models
 Database = Annotated[str | None, typer.Option(help="Corrections database, a SQLAlchemy URL.")]
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Serve the page and the REST API, back up and restore.")
 
@@ -40,6 +42,7 @@ def serve(
 
     log_to_stderr()
     home = _home()
+    _own_uploads(home)
     service = build(Models(home), _database(database, home), model, allowed, Base(annotations, codebook))
     typer.echo(f"Framewire: page at http://{host}:{port}/, API at http://{host}:{port}/docs. Stop with Ctrl+C.")
     uvicorn.run(
@@ -83,6 +86,15 @@ def _home() -> Path:
 
 def _database(url: str | None, home: Path) -> str:
     return url or f"sqlite:///{home.resolve()}/corrections.sqlite"
+
+
+def _own_uploads(home: Path) -> None:
+    """A folder for uploads and downloads: what lies there is removed in time, and Gradio's usual one is shared by every Gradio page."""
+    if not os.environ.get("GRADIO_TEMP_DIR"):
+        place = home.resolve() / UPLOADED
+        with contextlib.suppress(OSError):  # a shelf that cannot be written to still serves, without files
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ["GRADIO_TEMP_DIR"] = str(place)
 
 
 def _access(tokens: Path | None) -> Access:

@@ -21,6 +21,7 @@ from demo.roles import FUNCTIONS, Role, role_of
 SHORTEST_TOKEN = 24  # characters
 SESSION_SECONDS = 12 * 3_600
 COOKIE = "framewire"
+ROLE = "role"  # the name of the caller's role in the state of a request that was let through
 WRONG_A_MINUTE = 10  # logins with a wrong token from one address
 MOST_ADDRESSES = 10_000  # remembered at once
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "[::1]"))  # what a browser on this machine puts into Host
@@ -176,6 +177,8 @@ class Guard:
                 return _answer(422, "This call names no function of the page, or its data are no list."), receive
         if needed is not None and (role is None or role < needed):
             return _answer(403, f"Your token does not allow this; it takes one of the role '{needed.name.lower()}'."), receive
+        if role is not None and needed is not Role.PUBLIC:  # of a public route nobody has looked who calls
+            scope.setdefault("state", {})[ROLE] = role  # so that the page shows only what its reader may do
         return None, receive
 
     def _caller(self, scope: Scope, headers: Headers) -> tuple[Role | None, Response | None]:

@@ -8,7 +8,7 @@ from gradio.utils import get_upload_folder
 
 from annotations.store import Store
 from classifier.models import Models
-from demo import access, api, job_routes, page, reference
+from demo import access, api, job_routes, page, purge, reference
 from demo.access import Access, Guard, Lockout
 from demo.jobs import Jobs
 from demo.limits import MOST_UPLOAD, Limits, SecureHeaders
@@ -30,7 +30,14 @@ def build(models: Models, database: str, fixed: Path | None = None, allowed: Acc
     serving, store, metrics = Serving(models, fixed), Store(database), Metrics()
     jobs = Jobs(models.home.resolve() / JOBS)
     jobs.resume()
-    app = FastAPI(title="Framewire", description="Frames and stance in news, sentence by sentence.", docs_url=None, redoc_url=None)
+    uploads = Path(get_upload_folder())
+    app = FastAPI(
+        title="Framewire",
+        description="Frames and stance in news, sentence by sentence.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lambda _: purge.purging(uploads, jobs, store),
+    )
     app.include_router(api.routes(serving, store, metrics))
     app.include_router(job_routes.routes(jobs, serving))
     api.handle_errors(app)
@@ -40,7 +47,7 @@ def build(models: Models, database: str, fixed: Path | None = None, allowed: Acc
     app.include_router(reference.routes(app))
     functions = {number: (str(function.name), str(function.api_name)) for number, function in blocks.fns.items()}
     app.add_middleware(Guard, access=allowed, lockout=lockout, functions=lambda: functions)
-    app.add_middleware(Limits, uploads=Path(get_upload_folder()))
+    app.add_middleware(Limits, uploads=uploads)
     app.add_middleware(SecureHeaders)
     app.add_middleware(Watch, metrics=metrics)  # the last added is the outermost: it sees every answer
 

@@ -18,14 +18,15 @@ from typing import Any, BinaryIO
 import pyarrow
 import pyarrow.parquet
 
-from annotations.errors import InputError
+from annotations.codebook import Codebook
+from annotations.errors import CodebookError, InputError, ModelFolderError, StoreError
 from classifier import batch, files, outputs
 from classifier.classifier import Classifier, checked_targets
 from classifier.predictions import Prediction
 from classifier.records import Columns
 from classifier.sentences import Sentence
 from demo import shares
-from demo.jobs import FULL, Jobs, NoRoomError, State
+from demo.jobs import FULL, Jobs, NoRoomError, State, write_json
 from demo.serving import Serving
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".zip")
@@ -33,7 +34,7 @@ LARGEST = 50_000_000  # bytes of an upload
 LARGEST_UNPACKED = 200_000_000  # bytes of a zip's texts together
 MOST_TEXTS = 20_000  # in a zip
 MEMORY = 8 << 30  # bytes of address space: a Parquet file of kilobytes can ask for terabytes
-SCORED, TABLE, ROWS = "result.jsonl", "result.csv", "rows.jsonl"
+SCORED, TABLE, ROWS, CODEBOOK = "result.jsonl", "result.csv", "rows.jsonl", "codebook.json"
 TABLES = ("groups", "weeks", "strongest", "documents")
 PORTION = 256  # sentences between two words about progress
 THREADS = 1  # the service needs the others
@@ -56,6 +57,8 @@ class Wanted:
 def columns_of(path: Path, name: str) -> list[str]:
     """The columns of an upload that its users called `name`. Raises InputError where it cannot be used."""
     ending = _ending(name)
+    if not path.exists():  # the page was left open for longer than uploads are kept
+        raise InputError("The file is no longer here.", "Drop it again.")
     if path.stat().st_size > LARGEST:
         raise InputError(
             f"The file has {path.stat().st_size:,} bytes; at most {LARGEST:,} can be uploaded.", "Use 'framewire score' for larger ones."
@@ -125,7 +128,8 @@ def submit(jobs: Jobs, serving: Serving, path: Path, name: str, wanted: Wanted) 
 def receive(jobs: Jobs, serving: Serving, stream: BinaryIO, name: str, wanted: Wanted) -> str:
     """As `submit`, from a stream; what comes beyond LARGEST is not read."""
     try:
-        with tempfile.TemporaryDirectory(prefix="framewire-") as place:
+        jobs.home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".upload-", dir=jobs.home) as place:  # purged with the jobs where a kill leaves it behind
             path = Path(place) / "upload"
             with path.open("wb") as out:
                 while piece := stream.read(1 << 20):
@@ -134,9 +138,9 @@ def receive(jobs: Jobs, serving: Serving, stream: BinaryIO, name: str, wanted: W
                         raise InputError(f"The file has more than {LARGEST:,} bytes.", "Use 'framewire score' for larger ones.")
             return submit(jobs, serving, path, name, wanted)
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise NoRoomError("The file cannot be kept: the disk is full.", "Make room, then try again.") from None
+        if error.errno in FULL:
+            raise NoRoomError("The file cannot be kept: the disk is full.", "Make room, then try again.") from None
+        raise StoreError(f"The file cannot be kept ({error.strerror}).", "Check the folder of the models and its permissions.") from None
 
 
 class _Told(Classifier):
@@ -182,13 +186,18 @@ def work(folder: Path, settings: Mapping[str, Any], tell: Any) -> State:
         read["characters"], read["sentences"] = ends[min(records, len(ends) - 1)], sentences
         show()
 
-    classifier = _Told(settings["model"], portion)
+    try:
+        classifier = _Told(settings["model"], portion)
+    except ModelFolderError:  # its own words name a place on this machine
+        words = f"The model {Path(settings['model']).name}, which served when the file was sent, is no longer here, or is damaged."
+        raise InputError(words, "Send the file again: the model that serves now will score it.") from None
     job = batch.Job((name,), Path(SCORED), columns, tuple(settings["targets"]), settings["unit"])
     done = batch.run(classifier, job, shard)
     tell(0.96, "Counting shares ...")
     group = "folder" if name == ROWS else settings["group"]
     tables, undated = shares.tables(Path(SCORED), classifier.codebook, group, settings["date"])
     shares.save(tables, Path())
+    write_json(Path(CODEBOOK), classifier.codebook.to_dict())  # so that the plots need no model, which may go
     outputs_csv(Path(SCORED), Path(TABLE), classifier, len(settings["targets"]) + bool(settings["target"]))
     words = f"{done.sentences:,} sentences of {done.records:,} rows."
     if done.rejected:
@@ -196,6 +205,14 @@ def work(folder: Path, settings: Mapping[str, Any], tell: Any) -> State:
     if undated:
         words += f" {undated:,} documents have no date that can be read."
     return State("done", 1.0, words, {"sentences": done.sentences, "rows": done.records, "rejected": done.rejected, "undated": undated})
+
+
+def codebook_of(folder: Path) -> Codebook:
+    """The codebook by which a job that is done was scored. Raises InputError."""
+    try:
+        return Codebook.from_dict(json.loads((folder / CODEBOOK).read_text(encoding="utf-8")))
+    except (OSError, ValueError, CodebookError):
+        raise InputError("The job's results cannot be read.", "Send the file again.") from None
 
 
 def outputs_csv(scored: Path, out: Path, classifier: Classifier, targets: int) -> None:

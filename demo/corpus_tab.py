@@ -9,7 +9,6 @@ import gradio as gr
 
 from annotations.codebook import Codebook
 from annotations.errors import FramewireError, InputError
-from classifier.folder import ModelFolder
 from demo import charts, corpus, shares, view
 from demo.corpus import TABLES, Wanted
 from demo.jobs import Jobs, State
@@ -17,7 +16,7 @@ from demo.serving import Serving
 
 INTRO = """Score many articles and see how outlets and weeks differ. Upload a table (CSV, JSONL or Parquet, one article or sentence in a row) or a
 zip of .txt or .html files, where the folder of a file counts as its group. The address of the page then leads back to the job, also after the
-service was started again. Whoever has the address sees the results."""
+service was started again. Whoever has the address sees the results, which are kept for 90 days."""
 NONE = "(none)"
 # Names of columns that are guessed for each use; the reader can choose others.
 _GUESSES = {
@@ -108,15 +107,22 @@ class CorpusTab:
 
     def _ended(self, job: str, about: dict[str, Any]) -> list[Any]:
         folder = self._jobs.folder(job)
-        codebook = ModelFolder.load(about["model"]).codebook
+        codebook = corpus.codebook_of(folder)
         tables = {name: shares.load(folder / f"{name}.csv") for name in TABLES if name != "documents"}
         names = [name for name in dict.fromkeys(tables["groups"]["group"]) if name != shares.WHOLE]
         sizes = tables["groups"].groupby("group")["documents"].max()
         names.sort(key=lambda name: -sizes[name])
-        shown = results(job, tables, [shares.WHOLE, *names], codebook, about)
+        shown = results(job, tables, [shares.WHOLE, *names], codebook, about | {"by": self._by(Path(about["model"]))})
         several = len(names) > 1
         sides = [gr.Dropdown(names, value=names[place] if several else None) for place in (0, 1)]
         return [shown, gr.Column(visible=several), *sides]
+
+    def _by(self, scored: Path) -> str:
+        """Which model a job was scored by, and whether another serves now, since it was promoted or the first was rolled back."""
+        serves = self._serving.classifier().folder.path.resolve()
+        if not scored.is_dir():
+            return f"Scored by the model {scored.name}, which is no longer here."
+        return f"Scored by the model {scored.name}." + (f" The service answers with {serves.name} now." if serves != scored else "")
 
     def _compare(self, job: str, first: str | None, second: str | None) -> str:
         try:
@@ -124,7 +130,7 @@ class CorpusTab:
                 return ""
             if first == second:
                 raise InputError("Both groups are the same.", "Choose two.")
-            codebook = ModelFolder.load(self._jobs.describe(job)["settings"]["model"]).codebook
+            codebook = corpus.codebook_of(self._jobs.folder(job))
             counts = shares.load(self._jobs.folder(job) / "documents.csv")
             table = shares.compared(counts, first, second, codebook)
         except FramewireError as error:
@@ -158,6 +164,7 @@ def results(job: str, tables: dict[str, Any], order: list[str], codebook: Codebo
     downloads = "".join(link.format(*pair) for pair in (("result?format=csv", "All sentences, CSV"), ("result", "All sentences, JSONL")))
     more = f" The plot shows the {charts.MOST_ROWS} with most documents; its CSV has all {len(order):,}." if len(order) > charts.MOST_ROWS else ""
     parts = [
+        f'<p class="fw-note">{html.escape(about["by"])}</p>',
         f'<div class="fw-buttons">{downloads}</div>',
         f"<h3>Shares of sentences{' by ' + html.escape(about['group']) if about['group'] else ''}</h3>",
         '<p class="fw-note">Dots are shares of sentences, bars 95% intervals from drawing whole documents anew; few documents give wide bars. '

@@ -94,9 +94,9 @@ class Jobs:
 
     def check(self, kind: str, alone: bool = False) -> None:
         """Raise BusyError when MOST_OPEN jobs are open, InputError when the job is to be `alone` and one of its kind is open."""
-        if alone and any(self.state(job).open for job in self.ids(kind)):
+        if alone and any(self._open(job) for job in self.ids(kind)):
             raise InputError(f"A {kind} is under way.", "Wait for it, or cancel it.")
-        if sum(self.state(job).open for job in self.ids()) >= MOST_OPEN:
+        if sum(self._open(job) for job in self.ids()) >= MOST_OPEN:
             raise BusyError("Too many jobs are waiting.", "Try again when one has ended.")
 
     @contextlib.contextmanager
@@ -110,7 +110,7 @@ class Jobs:
         """A job's place in the order; not its time, since clocks are set back."""
         try:
             return int(self.describe(job).get("number", 0))
-        except (NoJobError, FileNotFoundError):
+        except NoJobError:
             return 0
 
     def ids(self, kind: str = "") -> list[str]:
@@ -118,7 +118,7 @@ class Jobs:
         found = [path.name for path in self.home.glob("*") if _ID.fullmatch(path.name) and (path / JOB).is_file()]
         described = []
         for job in found:
-            with contextlib.suppress(NoJobError, FileNotFoundError):  # removed by somebody else in between
+            with contextlib.suppress(NoJobError):  # removed by somebody else in between
                 described.append((job, self.describe(job)))
         described.sort(key=lambda pair: (pair[1].get("number", 0), str(pair[1]["created"])))
         return [job for job, about in described if not kind or about["kind"] == kind]
@@ -127,23 +127,29 @@ class Jobs:
         """The folder of a job. Raises NoJobError."""
         folder = self.home / job
         if not _ID.fullmatch(job) or not (folder / JOB).is_file():
-            raise NoJobError("There is no job of this id.", "It may have been deleted.")
+            raise NoJobError("There is no job of this id.", "It may have been removed; ended jobs are kept for 90 days.")
         return folder
 
     def describe(self, job: str) -> dict[str, Any]:
         """Kind, time and settings, as they were submitted. Raises NoJobError."""
-        found: dict[str, Any] = json.loads((self.folder(job) / JOB).read_text(encoding="utf-8"))
+        try:
+            found: dict[str, Any] = json.loads((self.folder(job) / JOB).read_text(encoding="utf-8"))
+        except FileNotFoundError:  # removed in between
+            raise NoJobError("There is no job of this id.", "It may have been removed; ended jobs are kept for 90 days.") from None
         return found
 
     def state(self, job: str) -> State:
         """How far a job is; one whose process died without a word has failed. Raises NoJobError."""
         folder = self.folder(job)
-        found = read_state(folder)
-        if found.open and not self._alive(job):
-            found = read_state(folder)  # it may have ended between the two looks
-            if found.open:
-                words = "Its process ended before its time (was memory short?). Nothing that was uploaded is lost: start it again."
-                return dataclasses.replace(found, state="failed", words=words)
+        try:
+            found = read_state(folder)
+            if found.open and not self._alive(job):
+                found = read_state(folder)  # it may have ended between the two looks
+                if found.open:
+                    words = "Its process ended before its time (was memory short?). Nothing that was uploaded is lost: start it again."
+                    return dataclasses.replace(found, state="failed", words=words)
+        except FileNotFoundError:  # removed in between
+            raise NoJobError("There is no job of this id.", "It may have been removed; ended jobs are kept for 90 days.") from None
         return found
 
     def cancel(self, job: str) -> State:
@@ -158,7 +164,15 @@ class Jobs:
         """Remove a job that is not open, with everything in its folder. Raises NoJobError, InputError."""
         if self.state(job).open:
             raise InputError("The job is still open.", "Cancel it first.")
-        shutil.rmtree(self.folder(job))
+        beside = self.home / f".{job}"  # in one step, so that nobody meets half a job
+        with contextlib.suppress(FileNotFoundError):  # removed by another service in between
+            self.folder(job).rename(beside)
+        shutil.rmtree(beside, ignore_errors=True)
+
+    def _open(self, job: str) -> bool:
+        with contextlib.suppress(NoJobError):  # removed in between
+            return self.state(job).open
+        return False
 
     def resume(self) -> None:
         """Start again what a stop of the machine cut off; to be called when the service starts."""

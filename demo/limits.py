@@ -15,6 +15,7 @@ from demo.access import MOST_ADDRESSES, address_of
 MOST_BYTES = 1 << 20  # of a request's body
 MOST_UPLOAD = 50_000_000 + (1 << 20)  # of a request that uploads files: one of corpus.LARGEST, and what a form writes around it
 MOST_KEPT = 200 << 20  # bytes of uploads that lie on the disk at once, until the page's purge removes them
+DOWNLOADED = "downloads"  # the folder of what the page hands out, among the uploads
 BODY_SECONDS = 30  # a body must have arrived by then
 UPLOAD_SECONDS = 300  # and a file
 MOST_AT_ONCE = 256  # requests being answered, besides those that wait for the page's events
@@ -168,8 +169,11 @@ def _own(address: str) -> bool:
 
 
 def _size(folder: Path) -> int:
+    """Bytes of the uploads; the downloads beside them have a limit of their own."""
     total = 0
     for file in folder.rglob("*"):
+        if file.relative_to(folder).parts[0] == DOWNLOADED:
+            continue
         try:
             total += file.stat().st_size
         except OSError:  # purged meanwhile

@@ -24,10 +24,11 @@
     return row;
   };
 
-  const open = (sentence) => {
+  const open = (sentence, byKey) => {
     close();
     const panel = make("aside", "fw-panel");
     panel.setAttribute("role", "status");
+    panel.tabIndex = -1;
     panel.setAttribute("aria-label", `Probabilities of sentence ${sentence.dataset.n}`);
     panel.append(make("p", "fw-panel-title", `Sentence ${sentence.dataset.n}`));
     for (const [title, rows] of JSON.parse(sentence.dataset.scores)) {
@@ -53,6 +54,8 @@
     sentence.closest("p, h2, h3").after(panel);
     sentence.setAttribute("aria-expanded", "true");
     choose(sentence.dataset.n, false);
+    // The panel stands behind its paragraph, so that the next Tab would go to the next sentence and not to the panel's buttons.
+    if (byKey) panel.focus();
   };
 
   // The form listens to its number field; 'visit' also goes there.
@@ -82,7 +85,7 @@
   };
   new MutationObserver(explained).observe(document, { childList: true, subtree: true });
 
-  const toggle = (sentence) => (sentence.getAttribute("aria-expanded") === "true" ? close() : open(sentence));
+  const toggle = (sentence, byKey) => (sentence.getAttribute("aria-expanded") === "true" ? close() : open(sentence, byKey));
 
   document.addEventListener("click", (event) => {
     const sentence = event.target.closest?.(".fw-s");
@@ -96,7 +99,7 @@
     }
     if ((event.key === "Enter" || event.key === " ") && event.target.matches?.(".fw-s")) {
       event.preventDefault();
-      toggle(event.target);
+      toggle(event.target, true);
     }
   });
 })();

@@ -5,12 +5,17 @@ from typing import Any
 
 import gradio as gr
 
+from annotations.errors import StoreError
 from annotations.store import Store
+from demo import view
+from demo.access import ROLE
 from demo.corpus_tab import CorpusTab
 from demo.jobs import Jobs
+from demo.purge import EVERY_SECONDS
 from demo.reader_tab import CSS, KEPT_SECONDS, ReaderTab
 from demo.retrain import Base
 from demo.retrain_tab import RetrainTab
+from demo.roles import Role
 from demo.serving import Serving
 
 __all__ = ["CSS", "SCRIPT", "THEME", "build"]
@@ -29,8 +34,9 @@ NAMED = """() => { const named = new URLSearchParams(location.search); return [n
 
 def build(serving: Serving, store: Store, jobs: Jobs, base: Base) -> gr.Blocks:
     """The page over a serving model, the corrections database, the jobs, and the rows that a retrain starts from."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS), fill_width=False) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(EVERY_SECONDS, KEPT_SECONDS), fill_width=False) as page:
         gr.Markdown(INTRO)
+        limited = gr.HTML(elem_id="limited", visible=False)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Read", id="read"):
                 reader = ReaderTab(serving, store, page)
@@ -39,7 +45,19 @@ def build(serving: Serving, store: Store, jobs: Jobs, base: Base) -> gr.Blocks:
             with gr.Tab("Retrain", id="retrain") as learning:
                 retrain = RetrainTab(serving, store, jobs, base)
         gr.Markdown(_about(serving))
+
+        def _allowed(request: gr.Request) -> list[Any]:
+            """What the reader's token does not allow is hidden, and said."""
+            role = getattr(request.state, ROLE, Role.READ)
+            try:
+                history = reader.panel.table() if role >= Role.CORRECT else ""
+            except StoreError as error:
+                history = view.error(str(error))
+            said = gr.HTML(_limited(role), visible=role < Role.RETRAIN)
+            return [said, gr.Column(visible=role >= Role.CORRECT), history, gr.Tab(visible=role >= Role.RETRAIN)]
+
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        page.load(_allowed, None, [limited, reader.panel.gate, reader.panel.history, learning], **private)
         opened = page.load(_opened, [corpus.job, reader.view], [corpus.job, reader.view, tabs], js=NAMED, **private)
         opened.then(corpus.look_corpus, [corpus.job], corpus.shown, **private)
         reader.reopen(opened)
@@ -50,6 +68,11 @@ def build(serving: Serving, store: Store, jobs: Jobs, base: Base) -> gr.Blocks:
 def _opened(job: str, view: str) -> tuple[str, str, Any]:
     """The tab that the address asks for; without a job the tabs are left alone, since the reader may have chosen one by now."""
     return job, view, gr.Tabs(selected="corpus") if job else gr.skip()
+
+
+def _limited(role: Role) -> str:
+    words = "Your token may read and correct." if role >= Role.CORRECT else "Your token may read. Correcting takes one of the role 'correct'."
+    return f'<p class="fw-note">{words} Retraining takes one of the role \'retrain\'. <a href="login">Log in with another token</a></p>'
 
 
 def _about(serving: Serving) -> str:

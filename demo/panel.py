@@ -33,24 +33,25 @@ class Panel:
     def __init__(self, serving: Serving, store: Store, results: gr.State) -> None:
         self._serving, self._store, self._results = serving, store, results
         self._codebook = serving.classifier().codebook
-        with gr.Column(visible=False, elem_id="correct") as self.column:
-            gr.Markdown("## Correct a sentence\nClick a sentence above, or give its number. The form starts with the model's answers.")
-            with gr.Row(equal_height=True):
-                self._number = gr.Number(label="Sentence number", value=1, minimum=1, precision=0, elem_id="chosen", scale=1, min_width=140)
-                self._quote = gr.HTML(elem_id="quote", scale=5, min_width=300)
-            self._fields = _fields(self._codebook)
-            self._unsure = gr.Checkbox(label="Cannot tell: the answers above are a guess", elem_id="unsure")
-            with gr.Row():
-                self._coder = gr.Textbox(label="Your name (kept with the correction)", max_length=100, elem_id="coder")
-                self._note = gr.Textbox(label="Note", max_length=2_000, elem_id="note")
-            with gr.Row():
-                save = gr.Button("Save", variant="primary", elem_id="save")
-                undo = gr.Button("Undo my last", elem_id="undo")
-            self._said = gr.HTML(elem_id="said")
-        with gr.Accordion("Corrections so far", open=False, elem_id="history"):
-            self._history = gr.HTML()
-            # A plain link, so that it works as well from a script and always gives what is in the database now.
-            gr.HTML('<a class="fw-button" href="v1/corrections" download="corrections.jsonl">Export corrections</a>')
+        with gr.Column() as self.gate:  # closed to those whose token may only read
+            with gr.Column(visible=False, elem_id="correct") as self.column:
+                gr.Markdown("## Correct a sentence\nClick a sentence above, or give its number. The form starts with the model's answers.")
+                with gr.Row(equal_height=True):
+                    self._number = gr.Number(label="Sentence number", value=1, minimum=1, precision=0, elem_id="chosen", scale=1, min_width=140)
+                    self._quote = gr.HTML(elem_id="quote", scale=5, min_width=300)
+                self._fields = _fields(self._codebook)
+                self._unsure = gr.Checkbox(label="Cannot tell: the answers above are a guess", elem_id="unsure")
+                with gr.Row():
+                    self._coder = gr.Textbox(label="Your name (kept with the correction)", max_length=100, elem_id="coder")
+                    self._note = gr.Textbox(label="Note", max_length=2_000, elem_id="note")
+                with gr.Row():
+                    save = gr.Button("Save", variant="primary", elem_id="save")
+                    undo = gr.Button("Undo my last", elem_id="undo")
+                self._said = gr.HTML(elem_id="said")
+            with gr.Accordion("Corrections so far", open=False, elem_id="history"):
+                self.history = gr.HTML()
+                # A plain link, so that it works as well from a script and always gives what is in the database now.
+                gr.HTML('<a class="fw-button" href="v1/corrections" download="corrections.jsonl">Export corrections</a>')
         self._form = gr.State(None)  # which sentence the form was filled for, and the key of the correction that it will become
         # A name is no secret; the fixed key only lets it be read again after the service was started again.
         remembered = gr.BrowserState("", storage_key="framewire-coder", secret="framewire")  # noqa: S106
@@ -58,15 +59,14 @@ class Panel:
         self.inputs = [results, self._number]
         self._number.change(self.fill, self.inputs, self.filled, api_visibility="private", show_progress="hidden")
         form = [results, self._number, self._coder, self._note, self._unsure, self._form, *(field.component for field in self._fields)]
-        save.click(self.save, form, [self._said, self._history, self._form], api_visibility="private")
-        undo.click(self.undo, [self._coder], [self._said, self._history], api_visibility="private")
+        save.click(self.save, form, [self._said, self.history, self._form], api_visibility="private")
+        undo.click(self.undo, [self._coder], [self._said, self.history], api_visibility="private")
         self._coder.change(lambda name: name, [self._coder], [remembered], api_visibility="private", show_progress="hidden")
         self._remembered = remembered
 
     def on_load(self, page: gr.Blocks) -> None:
-        """What the page asks for when it opens: the coder's name, and the corrections so far."""
+        """What the page asks for when it opens: the coder's name."""
         page.load(lambda name: name, [self._remembered], [self._coder], api_visibility="private", show_progress="hidden")
-        page.load(self._table, None, [self._history], api_visibility="private", show_progress="hidden")
 
     def fill(self, predictions: list[Prediction] | None, number: float | None) -> list[Any]:
         """The form for a sentence, with the model's answers in it and a new key."""
@@ -96,7 +96,7 @@ class Panel:
             answers = _answers(self._fields, values, view.targets_of(chosen))
             correction = Correction(chosen.sentence.text, answers, str(coder)[:100], chosen.sentence.document, str(note), bool(unsure), form[2])
             kept = keep(self._serving, self._store, correction)
-            return view.said(f"Kept as correction {kept}."), self._table(), _form(chosen)
+            return view.said(f"Kept as correction {kept}."), self.table(), _form(chosen)
         except FramewireError as error:
             return view.error(str(error)), gr.skip(), gr.skip()
 
@@ -104,11 +104,12 @@ class Panel:
         """Take back the coder's latest correction."""
         try:
             number = self._store.undo_last(" ".join(str(coder).split()))
-            return view.said(f"Correction {number} is taken back; it stays in the history."), self._table()
+            return view.said(f"Correction {number} is taken back; it stays in the history."), self.table()
         except FramewireError as error:
             return view.error(str(error)), gr.skip()
 
-    def _table(self) -> str:
+    def table(self) -> str:
+        """The latest corrections, newest first. Raises StoreError."""
         return view.grid(*tables.history(self._store.history(SHOWN), self._codebook))
 
 

@@ -2,18 +2,20 @@
 
 import datetime
 import hashlib
-import tempfile
+import secrets
 import uuid
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from annotations.errors import FramewireError, InputError
 from annotations.store import Store
 from classifier import outputs
 from classifier.predictions import Prediction
 from demo import documents, occlusion, tables, view, views
+from demo.limits import DOWNLOADED
 from demo.panel import Panel
 from demo.serving import LONGEST_TEXT, Serving
 
@@ -75,25 +77,25 @@ class ReaderTab:
             table = gr.Dataframe(wrap=True, interactive=False, show_search="filter", max_height=500)
         results = gr.State(None, time_to_live=KEPT_SECONDS)
         asked = gr.State("", time_to_live=KEPT_SECONDS)  # the text that the results are of; the box may hold another by now
-        self._panel = Panel(serving, store, results)
+        self.panel = Panel(serving, store, results)
         self.view = gr.Textbox(visible="hidden", label="View")
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        shown = [problem, prose, summary, table, results, asked, self._panel.column, link, *self._downloads]
+        shown = [problem, prose, summary, table, results, asked, self.panel.column, link, *self._downloads]
         for event, visible in ((button.click, "public"), (targets.submit, "private")):
             read = event(self.read, [text, targets], shown, api_name="read", api_visibility=visible, concurrency_limit=2)
-            read.then(self._panel.fill, self._panel.inputs, self._panel.filled, **private)
+            read.then(self.panel.fill, self.panel.inputs, self.panel.filled, **private)
             read.then(lambda: ("", ""), None, [linked, self.view], **private).then(None, [self.view], None, js=NAME_VIEW, **private)
-        explain.click(self._drove, self._panel.inputs, [words], concurrency_limit=2, **private)
+        explain.click(self._drove, self.panel.inputs, [words], concurrency_limit=2, **private)
         kept = link.click(self._keep, [results, asked, targets], [linked, self.view], **private)
         kept.then(None, [self.view], None, js=NAME_VIEW, **private)
         file.upload(_file, [file], [text, problem], api_visibility="private", concurrency_limit=2)
-        self._panel.on_load(page)
+        self.panel.on_load(page)
         self._reopened = [text, targets, *shown]
 
     def reopen(self, event: Any) -> None:
         """After `event`, show the view whose id it put into `view`."""
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        event.then(self._reopen, [self.view], self._reopened, **private).then(self._panel.fill, self._panel.inputs, self._panel.filled, **private)
+        event.then(self._reopen, [self.view], self._reopened, **private).then(self.panel.fill, self.panel.inputs, self.panel.filled, **private)
 
     def read(self, article: str, wanted: str) -> tuple[Any, ...]:
         """Frames and stances of every sentence of an article."""
@@ -129,7 +131,7 @@ class ReaderTab:
             kept = self._store.keep_view(views.packed(article, asked, predictions))
         except FramewireError as error:
             return view.error(str(error)), gr.skip()
-        return view.said("The address of this page now leads back to this view; the text is kept in the service's database."), kept
+        return view.said("The address of this page now leads back to this view; the text is kept in the service's database for a year."), kept
 
     def _reopen(self, kept: str) -> tuple[Any, ...]:
         if not kept:
@@ -180,8 +182,9 @@ def _file(path: str | None) -> tuple[Any, Any]:
 
 
 def _saved(predictions: list[Prediction], article: str) -> list[str]:
-    """The files behind the download buttons, in their order."""
-    folder = Path(tempfile.mkdtemp(prefix="framewire-"))
+    """The files behind the download buttons, in their order; their folder cannot be guessed, and is purged in time."""
+    folder = Path(get_upload_folder()) / DOWNLOADED / secrets.token_urlsafe(16)
+    folder.mkdir(mode=0o700, parents=True)
     report = folder / "framewire.html"
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     report.write_text(view.report(predictions, article, CSS.read_text(encoding="utf-8"), date), encoding="utf-8")

@@ -78,10 +78,9 @@ FUNCTIONS: dict[str, Role] = {
     "load_example": Role.READ,
     "<lambda>": Role.READ,
     "None": Role.READ,  # runs in the browser alone
-    **dict.fromkeys(("_opened", "_keep", "_reopen", "_drove"), Role.READ),
+    **dict.fromkeys(("_opened", "_allowed", "_keep", "_reopen", "_drove"), Role.READ),
     **dict.fromkeys(("_columns", "_start_corpus", "look_corpus", "_compare", "_cancel_corpus"), Role.READ),
     **dict.fromkeys(("_start_retrain", "look_retrain", "_cancel_retrain", "_promote", "_rollback"), Role.RETRAIN),
-    "_table": Role.CORRECT,
     "save": Role.CORRECT,
     "undo": Role.CORRECT,
 }

@@ -18,6 +18,7 @@ COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F
 COLOURS_PER_TARGET = ("#D55E00", "#0072B2", "#8A8A8A", "#F0E442", "#CC79A7", "#009E73", "#56B4E9", "#E69F00")
 UNDERLINES = ("solid", "dashed", "double", "dotted")
 VOICES = {"quoted": "quoted speech", "part": "partly quoted speech", "own": "the outlet's own voice"}
+_DOUBT = '<abbr class="fw-mark fw-unsure" title="close to the threshold: the model could as well have said otherwise">?</abbr>'
 WEAKEST = 15  # per cent of the strongest word, from which a word is marked
 LONGEST_HEADING = 120  # characters; longer lines without a closing mark are prose
 
@@ -182,7 +183,7 @@ def summary(predictions: Sequence[Prediction], codebook: Codebook, text: str = "
     if total:
         unsure = sum(any(answer.uncertain for answer in item.answers) for item in predictions)
         parts.append(
-            f'<p class="fw-total"><b>{total}</b> sentence{"s" * (total > 1)}, <b>{unsure}</b> with an uncertain answer, '
+            f'<p class="fw-total"><b>{total}</b> sentence{"s" * (total > 1)}, <b>{unsure}</b> with an uncertain answer {_DOUBT}, '
             f'<b>{said.count("quoted")}</b> quoted <abbr class="fw-voice">“”</abbr>, <b>{said.count("part")}</b> in part</p>'
         )
     for question in codebook.questions:

@@ -4,16 +4,21 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="fw-page-")
 
 import pytest
 
@@ -23,6 +28,12 @@ from classifier.models import Models
 from training.settings import TrainingSettings
 from training.train import Run, train
 
+if TYPE_CHECKING:
+    from demo.access import Access
+    from demo.retrain import Base
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WORDS = "the a minister said envoy talks threat troops border promise broken treaty river grain market rain bread army warned reply offer NATO plan"
 FRAMED = {
     "security_threat": "The troops at the border are a threat to us the minister said {}",
@@ -39,6 +50,13 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_uploads() -> Iterator[None]:
+    """What the page takes and hands out in these tests is of no other page, and is removed."""
+    yield
+    shutil.rmtree(os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -135,6 +153,60 @@ def trained(encoder: Path, rows_file: Path, codebook: Codebook, tmp_path_factory
 @pytest.fixture(scope="session")
 def classifier(trained: tuple[Models, Run]) -> Classifier:
     return Classifier(trained[1].folder, threads=1)
+
+
+@pytest.fixture(scope="module")
+def address(trained: tuple[Models, Run], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from served(trained[0], f"sqlite:///{tmp_path_factory.mktemp('db')}/c.sqlite")
+
+
+def served(models: Models, database: str, base: "Base | None" = None, allowed: "Access | None" = None) -> Iterator[str]:
+    """The address of a service that runs until the iterator is asked again."""
+    import uvicorn
+
+    from demo.app import build
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(build(models, database, base=base, allowed=allowed), port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser, for the tests that look at the page."""
+    if BROWSER is None:
+        pytest.skip("no chromium is installed, so the page is not looked at")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The page in a wide window."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
+    opened.goto(address)
+    opened.get_by_label("Article").wait_for()
+    yield opened
+    opened.close()
+
+
+def read(page: Any, text: str, targets: str = "NATO plan") -> None:
+    """Paste and press Read."""
+    page.get_by_label("Article").fill(text)
+    page.get_by_label("Stance toward").fill(targets)
+    page.locator("#read").click()
 
 
 @pytest.fixture

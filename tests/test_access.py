@@ -149,6 +149,27 @@ def test_page_functions_go_by_role_however_they_are_called(client: TestClient) -
     assert joined.status_code == 200 and "event_id" in joined.json()
 
 
+@pytest.mark.parametrize("role", list(TOKENS), ids=str)
+def test_the_page_hides_what_a_token_does_not_allow_and_says_which_does(client: TestClient, role: Role) -> None:
+    config = client.get("/config", headers=bearer(role)).json()
+    number, outputs = next((item["id"], item["outputs"]) for item in config["dependencies"] if item["api_name"] == "_allowed")
+    kinds = {item["id"]: item["type"] for item in config["components"]}
+    joined = client.post("/gradio_api/queue/join", json={"fn_index": number, "data": [], "session_hash": f"s{role}"}, headers=bearer(role))
+    assert joined.status_code == 200
+    told: list[Any] = []
+    with client.stream("GET", f"/gradio_api/queue/data?session_hash=s{role}", headers=bearer(role)) as stream:
+        for line in stream.iter_lines():
+            message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
+            if message.get("msg") == "process_completed":
+                told = message["output"]["data"]
+                break
+    said, gate, history, tab = told
+    assert [kinds[output] for output in outputs] == ["html", "column", "html", "tabitem"]
+    assert gate["visible"] is (role >= Role.CORRECT) and tab["visible"] is (role >= Role.RETRAIN)
+    assert said["visible"] is (role < Role.RETRAIN) and ("Correcting takes one of the role 'correct'" in said["value"]) is (role is Role.READ)
+    assert ("<table>" in history) is (role >= Role.CORRECT)
+
+
 def test_the_page_logs_in_with_a_cookie_that_scripts_and_other_sites_cannot_use(client: TestClient) -> None:
     to_login = client.get("/", headers={"accept": "text/html"})
     assert (to_login.status_code, to_login.headers["location"]) == (303, "/login")

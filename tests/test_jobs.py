@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,6 +126,43 @@ def test_a_waiting_job_is_cancelled_and_another_is_told_apart(client: TestClient
         assert ended(client, job)["state"] == "cancelled"
     for name in ("x" * 16, "..", "%2e%2e%2fmodels", ".turn"):
         assert client.get(f"/v1/jobs/{name}").status_code == 404
+
+
+def test_a_job_of_a_model_that_was_rolled_back_ends_with_that_model_or_says_that_it_is_gone(trained: tuple[Models, Run], tmp_path: Path) -> None:
+    import fcntl
+    import shutil
+
+    from demo.corpus_tab import CorpusTab
+
+    models = Models(tmp_path / "models")
+    for name in ("first", "second"):
+        shutil.copytree(trained[1].folder.path, models.home / name)
+        manifest = models.home / name / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(trained[1].folder.name, name))
+        models.promote(models.home / name, "test")
+    (models.home / JOBS).mkdir()
+    with TestClient(build(models, f"sqlite:///{tmp_path}/c.sqlite"), raise_server_exceptions=False) as client:
+        with (models.home / JOBS / TURN).open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # so that the job begins after the rollback
+            job = send(client, "a.csv", CSV.encode(), group_column="outlet")
+            models.rollback()
+            assert client.get("/v1/model").json()["name"] == "first"
+        done = ended(client, job)
+        assert (done["state"], done["model"]) == ("done", "second"), done
+        assert json.loads(client.get(f"/v1/jobs/{job}/result").text.splitlines()[0])["prediction"]["model"] == "second"
+        with gr.Blocks():
+            tab = CorpusTab(Serving(models), Jobs(models.home.resolve() / JOBS))
+        assert "Scored by the model second. The service answers with first now." in tab.look_corpus(job)[3]
+        shutil.rmtree(models.home / "second")
+        assert "Scored by the model second, which is no longer here." in tab.look_corpus(job)[3], "what was counted needs no model"
+        assert "fw-table" in tab._compare(job, "Post", "Courier <b>")
+        with (models.home / JOBS / TURN).open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            job = send(client, "a.csv", CSV.encode())
+            shutil.rmtree(models.home / "first")
+        failed = ended(client, job)
+        assert failed["state"] == "failed" and "The model first, which served when the file was sent, is no longer here" in str(failed["words"])
+        assert str(tmp_path) not in json.dumps(failed)
 
 
 def test_a_killed_job_is_taken_up_by_the_next_service(trained: tuple[Models, Run], tmp_path: Path) -> None:

@@ -1,68 +1,12 @@
 """The page in a real browser: paste, read, download, and hostile text shown as text."""
 
-import fcntl
-import json
-import shutil
-import socket
-import threading
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
+from conftest import read
 
-from classifier.models import Models
-from demo.app import JOBS, build
-from demo.jobs import TURN
-from demo.retrain import Base
-from training.train import Run
-
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(BROWSER is None, reason="no chromium is installed, so the page is not looked at")]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def address(trained: tuple[Models, Run], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from served(trained[0], f"sqlite:///{tmp_path_factory.mktemp('db')}/c.sqlite")
-
-
-def served(models: Models, database: str, base: Base | None = None) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    app = build(models, database, base=base)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    opened.goto(address)
-    opened.get_by_label("Article").wait_for()
-    yield opened
-    opened.close()
-
+pytestmark = pytest.mark.browser
 
 ARTICLE = "The troops at the border are a threat to us the minister said. Rain on the river market."
 # The least contrast (WCAG 2.2, 1.4.3) of every element of ours that holds words, against the colours painted behind it.
@@ -79,12 +23,6 @@ CONTRASTS = """() => {
     .map(node => { const back = ground(node), ink = over(rgba(getComputedStyle(node).color), back);
       const [high, low] = [light(ink), light(back)].sort((a, b) => b - a); return [node.textContent.slice(0, 40), (high + .05) / (low + .05)]; });
 }"""
-
-
-def read(page: Any, text: str, targets: str = "NATO plan") -> None:
-    page.get_by_label("Article").fill(text)
-    page.get_by_label("Stance toward").fill(targets)
-    page.locator("#read").click()
 
 
 def test_a_pasted_article_comes_back_in_colours(page: Any, tmp_path: Path) -> None:
@@ -146,38 +84,13 @@ def test_a_sentence_opens_its_probabilities_by_key_and_by_click(page: Any) -> No
     page.keyboard.press("Enter")
     assert page.locator(".fw-panel .fw-bar").count() == 7
     assert sentence.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("Tab")  # from the panel, where the key led
+    assert page.evaluate("document.activeElement.textContent") == "Correct this sentence"
     page.keyboard.press("Escape")
     assert page.locator(".fw-panel").count() == 0
+    assert sentence.evaluate("node => node === document.activeElement")
     page.locator("#prose .fw-s").nth(1).click()
     assert "Sentence 2" in page.locator(".fw-panel").inner_text()
-
-
-def test_a_sentence_is_corrected_in_place_and_the_correction_taken_back(page: Any, address: str) -> None:
-    read(page, ARTICLE)
-    page.locator("#prose .fw-s").nth(1).click()
-    page.get_by_role("button", name="Correct this sentence").click()
-    page.locator("#quote", has_text="Rain on the river market.").wait_for()
-    page.locator("#correct").get_by_label("security threat").check()
-    page.locator("#correct").get_by_label("against").check()
-    page.locator("#save").click()
-    page.locator("#said", has_text="name is missing").wait_for()
-    page.get_by_label("Your name").fill("anna <b>")
-    page.get_by_label("Note", exact=True).fill("a menace")
-    page.locator("#save").click()
-    page.locator("#said", has_text="Kept as correction").wait_for()
-    (row,) = (json.loads(line) for line in urllib.request.urlopen(f"{address}/v1/corrections").read().decode().splitlines())  # noqa: S310
-    assert (row["text"], row["annotator"], row["note"]) == ("Rain on the river market.", "anna <b>", "a menace")
-    assert "security_threat" in row["frames"] and row["stance"] == {"NATO plan": "against"}
-    page.locator("#undo").click()
-    page.locator("#said", has_text="taken back").wait_for()
-    assert not urllib.request.urlopen(f"{address}/v1/corrections").read()  # noqa: S310
-    page.locator("#history button").first.click()
-    page.locator("#history td", has_text="taken back").first.wait_for()
-    page.reload()
-    page.get_by_label("Article").wait_for()
-    read(page, ARTICLE)
-    page.locator("#prose .fw-s").first.wait_for()
-    assert page.get_by_label("Your name").input_value() == "anna <b>"
 
 
 def test_a_dropped_file_is_read_into_the_article(page: Any, tmp_path: Path) -> None:
@@ -233,87 +146,6 @@ def test_a_link_reopens_the_same_view_in_another_browser_and_holds_no_text(page:
     other.get_by_role("alert").wait_for()
     assert "no view of this address" in other.get_by_role("alert").inner_text()
     other.close()
-
-
-def test_a_corpus_is_scored_while_the_page_is_reloaded(page: Any, trained: tuple[Models, Run], tmp_path: Path) -> None:
-    rows = [f'"The troops are a threat. Rain on the market {n}.",{"<b>A</b>" if n % 2 else "B"},2026-01-{1 + n % 28:02}' for n in range(60)]
-    (tmp_path / "news.csv").write_text('text,outlet,"date"\n' + "\n".join(rows) + "\n")
-    page.get_by_role("tab", name="Corpus").click()
-    page.locator("#corpus-file input[type=file]").set_input_files(tmp_path / "news.csv")
-    page.wait_for_function("[...document.querySelectorAll('#columns input')].some(input => input.value === 'outlet')")
-    turn = trained[0].home / JOBS / TURN
-    turn.parent.mkdir(exist_ok=True)
-    with turn.open("a") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # so that the reload comes before the end
-        page.locator("#corpus-start").click()
-        page.wait_for_function("location.search.includes('job=')")
-        page.reload()
-        page.locator("#corpus-status .fw-waiting").wait_for()
-    page.locator("#corpus-results .fw-dot").first.wait_for(timeout=120_000)
-    assert "120 sentences of 60 rows." in page.locator("#corpus-status").inner_text()
-    assert "<b>A</b>" in page.locator("#corpus-results").inner_text()
-    assert page.locator("#corpus-results .fw-weeks svg").count() > 0
-    page.locator("#comparison td").first.wait_for()
-    with page.expect_download() as download:
-        page.get_by_text("CSV of this plot").first.click()
-    download.value.save_as(tmp_path / "groups.csv")
-    assert (tmp_path / "groups.csv").read_text().startswith("group,question,target,label")
-
-
-def test_two_coders_correct_at_once(browser: Any, address: str) -> None:
-    pages = [browser.new_context().new_page() for _ in range(2)]
-    for page, name in zip(pages, ("anna", "ben"), strict=True):
-        page.goto(address)
-        read(page, ARTICLE)
-        page.locator("#prose .fw-s").first.wait_for()
-        page.locator("#quote", has_text="troops").wait_for()
-        page.get_by_label("Your name").fill(name)
-    pages[1].locator("#correct").get_by_label("broken promises").set_checked(True)
-    for page in pages:
-        page.locator("#save").click(no_wait_after=True)
-    for page in pages:
-        page.locator("#said", has_text="Kept as correction").wait_for()
-    pages[0].locator("#undo").click()
-    pages[0].locator("#said", has_text="taken back").wait_for()
-    rows = [json.loads(line) for line in urllib.request.urlopen(f"{address}/v1/corrections").read().decode().splitlines()]  # noqa: S310
-    assert [row["annotator"] for row in rows if row["text"].startswith("The troops")] == ["ben"]
-    for page in pages:
-        page.context.close()
-
-
-def test_corrections_are_learnt_and_the_new_model_is_promoted_and_rolled_back(
-    browser: Any, trained: tuple[Models, Run], rows_file: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(trained[1].folder.path, tmp_path / "models" / trained[1].folder.name)
-    models = Models(tmp_path / "models")
-    models.promote(models.path(trained[1].folder.name), "test")
-    running = served(models, f"sqlite:///{tmp_path}/c.sqlite", Base(rows_file))
-    address = next(running)
-    body = {"text": "The envoy made an offer of bread.", "answers": {"frames": ["diplomatic_offer"]}, "annotator": "anna", "document": "new"}
-    request = urllib.request.Request(f"{address}/v1/corrections", json.dumps(body).encode(), {"content-type": "application/json"})  # noqa: S310
-    urllib.request.urlopen(request)  # noqa: S310
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.goto(address)
-    page.get_by_role("tab", name="Retrain").click()
-    page.locator("#waiting b", has_text="1").wait_for()
-    page.locator("#epochs input").fill("1")
-    page.locator("#retrain-start").click()
-    page.locator("#retrain-status", has_text="Corrections learnt from: 1").wait_for()
-    page.locator("#retrain-status h3").wait_for(timeout=240_000)
-    made = page.locator("#retrain-status h3").inner_text()
-    assert "Against the promoted model, frames" in page.locator("#retrain-status").inner_text()
-    page.locator("#promote").click()
-    page.locator("#promoted", has_text="name of who promotes is missing").wait_for()
-    page.locator("#promoter input, #promoter textarea").first.fill("anna")
-    page.locator("#anyway input").check()
-    page.locator("#promote").click()
-    page.locator("#promoted", has_text=f"{made} serves now").wait_for()
-    page.locator("#waiting b", has_text="0").wait_for()  # the swap waits for nobody: the model before answers until the new one is open
-    assert json.loads(urllib.request.urlopen(f"{address}/v1/model").read())["name"] == made  # noqa: S310
-    page.locator("#rollback").click()
-    page.locator("#promoted", has_text=f"Back to {trained[1].folder.name}").wait_for()
-    page.close()
-    next(running, None)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
