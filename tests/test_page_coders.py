@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import read, served
 
 from classifier.models import Models
 from demo.access import Access
+from tests.conftest import read, served
 from training.train import Run
 
 pytestmark = pytest.mark.browser

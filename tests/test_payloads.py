@@ -18,7 +18,7 @@ from classifier.models import Models
 from demo.app import JOBS
 from demo.jobs import JOB, STATE, write_json
 from demo.limits import HEADERS
-from tests.test_page import BROWSER, FLAGS, read, served
+from tests.conftest import BROWSER, FLAGS, read, served
 from training.train import Run
 
 TAGS = """<script>alert(1)</script>|<ScRiPt>alert(1)</sCrIpT>|<script src=//evil.example/x.js></script>|<script/x>alert(1)</script>
