@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="fw-page-")
+if "fw-page-" not in os.environ.get("GRADIO_TEMP_DIR", ""):  # once: pytest imports this file as conftest, tests as tests.conftest
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="fw-page-")
 
 import pytest
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill, tiny_settings
 from fastapi.testclient import TestClient
 
 from annotations.errors import InputError, ModelFolderError, StoreError
@@ -30,6 +29,7 @@ from classifier.folder import ModelFolder
 from classifier.models import Models
 from demo.app import build
 from demo.backup import backup
+from tests.conftest import fill, tiny_settings
 from training.train import Run
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import read
+
+from tests.conftest import read
 
 pytestmark = pytest.mark.browser
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import served
 
 from classifier.models import Models
 from demo.app import JOBS
 from demo.jobs import TURN
 from demo.retrain import Base
+from tests.conftest import served
 from training.train import Run
 
 pytestmark = pytest.mark.browser

@@ -18,7 +18,7 @@ from classifier.models import Models
 from demo.app import JOBS
 from demo.jobs import JOB, STATE, write_json
 from demo.limits import HEADERS
-from tests.test_page import BROWSER, FLAGS, read, served
+from tests.conftest import BROWSER, FLAGS, read, served
 from training.train import Run
 
 TAGS = """<script>alert(1)</script>|<ScRiPt>alert(1)</sCrIpT>|<script src=//evil.example/x.js></script>|<script/x>alert(1)</script>
@@ -39,9 +39,10 @@ TAGS = """<script>alert(1)</script>|<ScRiPt>alert(1)</sCrIpT>|<script src=//evil
 PAYLOADS = [payload for line in TAGS.split("\n") for payload in line.split("|")]
 ALL = " ~ ".join(PAYLOADS)
 ARTICLE = "\n".join(f"The minister said on {number} May that {payload} was no threat to talks" for number, payload in enumerate(PAYLOADS))
-# Elements with an attribute that would run or fetch what a payload brings, and elements that the page itself never has.
+# Elements with an attribute that would run or fetch what a payload brings, and elements that the page itself never has (Gradio's own base is './').
 FOREIGN = """() => [...document.querySelectorAll('*')].filter(node =>
-  ['XSS', 'MARQUEE', 'MATH', 'OBJECT', 'EMBED', 'BASE', 'AUDIO'].includes(node.tagName)
+  ['XSS', 'MARQUEE', 'MATH', 'OBJECT', 'EMBED', 'AUDIO'].includes(node.tagName)
+  || (node.tagName === 'BASE' && node.getAttribute('href') !== './')
   || [...node.attributes].some(item => /alert|evil/.test(item.value)
     && /^(on.*|src|srcdoc|href|xlink:href|action|formaction|data|style|content)$/i.test(item.name))
   || (node.tagName === 'STYLE' && /evil/.test(node.textContent))).map(node => node.outerHTML.slice(0, 200))"""

@@ -37,7 +37,8 @@ def flipped(share: float, authors: int, seed: int) -> list[dict[str, Any]]:
     order = draw.sample(FRAMES, len(FRAMES))
     turned = dict(zip(order, order[1:] + order[:1], strict=True))
     taught = [row for row in rows if row["split"] == "train"]
-    wanted = sorted((row for row in taught if row["frames"]), key=lambda row: (order.index(row["frames"][0]), draw.random()))
+    held = [next(row for row in taught if row["frames"] == [frame]) for frame in FRAMES]  # a label without a row is refused before it is learnt
+    wanted = sorted((row for row in taught if row["frames"] and row not in held), key=lambda row: (order.index(row["frames"][0]), draw.random()))
     for number, row in enumerate(wanted[: round(share * len(taught))]):
         row |= {"frames": [turned[row["frames"][0]]], "annotator": AUTHORS[number % authors]}
     return rows
