@@ -6,7 +6,7 @@
 FROM python:3.11-slim
 
 ENV PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 \
-    GRADIO_ANALYTICS_ENABLED=False GRADIO_TEMP_DIR=/tmp/gradio HOME=/tmp FRAMEWIRE_MODELS=/data/models
+    GRADIO_ANALYTICS_ENABLED=False GRADIO_TEMP_DIR=/tmp/gradio HOME=/data FRAMEWIRE_MODELS=/data/models
 
 WORKDIR /opt/framewire
 COPY requirements.lock pyproject.toml README.md framewire.py ./
@@ -26,5 +26,5 @@ EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/readyz', timeout=4)"]
 STOPSIGNAL SIGTERM
-# The first start joins the released model to its encoder, which takes about a minute.
+# The first start joins the released model to its encoder, which takes about two minutes and 2 GB in /data.
 CMD ["sh", "-c", "[ -e /data/models/current ] || framewire models install; exec framewire serve --host 0.0.0.0 --tokens /run/secrets/tokens"]

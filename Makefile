@@ -30,7 +30,7 @@ score: setup
 mixture: .venv/ready
 	@test -n "$(TEXTS)" || { echo 'Usage: make mixture TEXTS=folder OUT=rows.jsonl'; exit 2; }
 	$(RUN) annotations join annotations/protected "$(TEXTS)" --force -o .joined.jsonl
-	$(RUN) annotations mix .joined.jsonl --keep 0.3 -o "$(or $(OUT),rows.jsonl)"
+	$(RUN) annotations mix .joined.jsonl --keep 0.3 --keep-empty 0.4 -o "$(or $(OUT),rows.jsonl)"
 	rm .joined.jsonl
 
 check: .venv/ready

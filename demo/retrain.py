@@ -27,7 +27,7 @@ from demo.jobs import ROOT, Jobs, State, write_json
 from demo.serving import Serving
 
 ROWS, CODEBOOK, LOG, RESULT = "rows.jsonl", "codebook.toml", "log.txt", "result.json"
-OPTIONS = ("encoder", "epochs", "learning_rate", "encoders")  # of the promoted model, which the retrain repeats
+OPTIONS = ("encoder", "epochs", "learning_rate", "encoders", "frozen_layers")  # of the promoted model, which the retrain repeats
 LOOKS = 0.5  # seconds between two looks at the log
 SHOWN = 12  # lines of the log
 _PERCENT = re.compile(r"(\d+)%\|")
@@ -76,7 +76,7 @@ def gather(store: Store, base: Base) -> Gathered:
 
 
 def submit(jobs: Jobs, serving: Serving, store: Store, base: Base, epochs: float) -> str:
-    """Start a retrain with the promoted model's settings and this many passes; returns the job's id.
+    """Start a retrain from the promoted model's weights, with its settings and this many passes; returns the job's id.
 
     Raises InputError when there is nothing new to learn or a retrain is open already, and what `gather` raises.
     """
@@ -87,7 +87,7 @@ def submit(jobs: Jobs, serving: Serving, store: Store, base: Base, epochs: float
         raise InputError(f"No correction can be learnt from{': ' + reasons if reasons else ''}.", "Correct some sentences first.")
     folder = serving.classifier().folder
     known = folder.document("settings")
-    options = {name: known[name] for name in OPTIONS if name in known} | {"epochs": epochs}
+    options = {name: known[name] for name in OPTIONS if name in known} | {"epochs": epochs, "start": str(folder.path.resolve())}
     settings = {"options": options, "used": gathered.used, "left": dict(gathered.left), "models": str(serving.models.home.resolve())}
     with tempfile.TemporaryDirectory(prefix="framewire-") as place:
         annotated.write(Path(place) / ROWS, gathered.rows)

@@ -195,16 +195,21 @@ def rollback() -> None:
 
 
 @shelf.command()
-def install() -> None:
-    """Put the released model on the shelf: its difference joined to the packaged encoder."""
+def install(name: Annotated[str, typer.Argument(help="accurate or fast.")] = "accurate") -> None:
+    """Put a released model on the shelf: its difference joined to its encoder. The first that is installed is promoted."""
+    from training.release import RELEASED
     from training.release import install as installed
 
-    typer.echo(f"Installed {installed(models()).path}.")
+    typer.echo(f"Installed {installed(models(), RELEASED / Path(name).name).path}.")
 
 
 @shelf.command()
-def release(name: Annotated[str, typer.Argument(help="A name of 'models list'.")]) -> None:
-    """For maintainers: make a model the one that the repository ships."""
+def release(
+    name: Annotated[str, typer.Argument(help="A name of 'models list'.")],
+    place: Annotated[str, typer.Option("--as", help="accurate or fast.")] = "accurate",
+) -> None:
+    """For maintainers: make a model one of those that the repository ships."""
+    from training.release import RELEASED
     from training.release import release as released
 
-    typer.echo(f"Wrote {released(ModelFolder.load(models().path(name)))}.")
+    typer.echo(f"Wrote {released(ModelFolder.load(models().path(name)), RELEASED / Path(place).name)}.")

