@@ -1,4 +1,4 @@
-"""Coders on the page, in a real browser: correct in place, take back, two at once, and what a token does not allow."""
+"""Coders on the page, in a real browser: correct in place, take back, two at once."""
 
 import json
 import urllib.request
