@@ -1,16 +1,12 @@
-"""Coders on the page, in a real browser: correct in place, take back, two at once, and what a token does not allow."""
+"""Coders on the page, in a real browser: correct in place, take back, two at once."""
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from classifier.models import Models
-from demo.access import Access
-from tests.conftest import read, served
-from training.train import Run
+from tests.conftest import read
 
 pytestmark = pytest.mark.browser
 ARTICLE = "The troops at the border are a threat to us the minister said. Rain on the river market."
@@ -69,34 +65,3 @@ def test_two_coders_correct_at_once(browser: Any, address: str) -> None:
         assert said.count() == 2 and page.locator("#history tr", has_text="anna").filter(has_text="taken back").count() >= 1
     for page in pages:
         page.context.close()
-
-
-@pytest.fixture(scope="module")
-def guarded(trained: tuple[Models, Run], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    allowed = Access.parse(" ".join(f"{role}:{role * 8}" for role in ("read", "correct", "retrain")))
-    yield from served(trained[0], f"sqlite:///{tmp_path_factory.mktemp('db')}/c.sqlite", allowed=allowed)
-
-
-@pytest.mark.parametrize(("role", "corrects", "retrains"), [("correct", True, False), ("retrain", True, True), ("read", False, False)])
-def test_what_a_token_does_not_allow_is_hidden_and_said(browser: Any, guarded: str, role: str, corrects: bool, retrains: bool) -> None:
-    page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-    faults: list[str] = []
-    page.on("response", lambda answer: faults.append(answer.url) if answer.status in (401, 403) else None)
-    page.goto(guarded)
-    page.get_by_label("Your token").fill(role * 8)
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_label("Article").wait_for()
-    if not retrains:
-        page.locator("#limited", has_text="Retraining takes one of the role 'retrain'").wait_for()
-        assert ("Correcting takes one of the role 'correct'" in page.locator("#limited").inner_text()) is not corrects
-    read(page, ARTICLE)
-    page.locator("#prose .fw-s").first.click()
-    page.locator(".fw-panel").wait_for()
-    assert page.get_by_role("button", name="Correct this sentence").is_visible() is corrects
-    assert page.locator("#correct").is_visible() is page.locator("#history").is_visible() is corrects
-    assert page.get_by_role("tab", name="Retrain").is_visible() is retrains
-    assert page.get_by_text("Your token may read").is_visible() is not retrains
-    page.get_by_role("button", name="Which words drove this?").click()  # what it allows still works
-    page.locator(".fw-panel .fw-drove").first.wait_for()
-    assert not faults
-    page.context.close()
