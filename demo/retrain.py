@@ -87,7 +87,9 @@ def submit(jobs: Jobs, serving: Serving, store: Store, base: Base, epochs: float
         raise InputError(f"No correction can be learnt from{': ' + reasons if reasons else ''}.", "Correct some sentences first.")
     folder = serving.classifier().folder
     known = folder.document("settings")
-    options = {name: known[name] for name in OPTIONS if name in known} | {"epochs": epochs, "start": str(folder.path.resolve())}
+    # By name where the shelf has it: what a model's settings say must not hold a path of this machine.
+    start = folder.path.name if folder.path.parent.resolve() == serving.models.home.resolve() else str(folder.path.resolve())
+    options = {name: known[name] for name in OPTIONS if name in known} | {"epochs": epochs, "start": start}
     settings = {"options": options, "used": gathered.used, "left": dict(gathered.left), "models": str(serving.models.home.resolve())}
     with tempfile.TemporaryDirectory(prefix="framewire-") as place:
         annotated.write(Path(place) / ROWS, gathered.rows)

@@ -287,6 +287,7 @@ def test_a_run_begins_where_another_model_ended(
     few = {"epochs": 0.3, "learning_rate": 1e-6, "head_learning_rate": 1e-6}
     run = train(rows_file, codebook, tiny_settings(encoder, start=start, **few), Models(tmp_path))
     assert run.report["questions"]["frames"]["macro_f1"] > 0.9
+    assert f"began with the weights of the model {trained[1].folder.name}" in (run.folder.path / "README.md").read_text()
     with pytest.raises(TrainingError, match="was made from the encoder"):
         train(rows_file, codebook, tiny_settings(tmp_path, start=start), Models(tmp_path))
     with pytest.raises(TrainingError, match="other checkpoints"):

@@ -129,11 +129,22 @@ def _methods(folder: ModelFolder, report: dict[str, Any], settings: TrainingSett
         f"{settings.head_learning_rate:g} for the head, batches of {settings.batch_size}, at most {settings.max_tokens} tokens, "
         f"seed {settings.seed}) on {learnt['rows']:,} sentences of {learnt['documents']:,} documents, coded "
         f"with the codebook '{folder.codebook.name}' ({folder.codebook.fingerprint[:12]}), "
-        f"{'with' if settings.context else 'without'} the preceding sentence as context. Probabilities were calibrated (Platt or temperature "
-        f"scaling) and thresholds set on {tuned['rows']:,} sentences of {tuned['documents']:,} other documents. On {judged['documents']:,} test "
+        f"{'with' if settings.context else 'without'} the preceding sentence as context{_parents(settings)}. "
+        f"Probabilities were calibrated (Platt or temperature scaling) "
+        f"and thresholds set on {tuned['rows']:,} sentences of {tuned['documents']:,} other documents. On {judged['documents']:,} test "
         f"documents ({judged['rows']:,} sentences), of which none was seen in training, the model reached {scores} "
         "(95% bootstrap intervals over documents)."
     )
+
+
+def _parents(settings: TrainingSettings) -> str:
+    """What the run took from elsewhere than its rows and encoder; "" for a run that took nothing."""
+    taken = [
+        f"the lowest {settings.frozen_layers} layers of the encoder stayed as they are" if settings.frozen_layers else "",
+        f"learning began with the weights of the model {Path(settings.start).name}" if settings.start else "",
+        f"half of the goal were the probabilities of the model {Path(settings.teacher).name}" if settings.teacher else "",
+    ]
+    return "".join(f"; {clause}" for clause in taken if clause)
 
 
 def _beside(baseline: dict[str, Any] | None) -> str:
